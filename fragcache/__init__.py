@@ -1,0 +1,63 @@
+"""Template fragments for Django: declared, rendered ahead of the visitors, read in one go."""
+
+from fragcache.axes import Axis
+from fragcache.declarations import Fragment
+from fragcache.exceptions import (
+    CacheUnavailable,
+    DuplicateFragment,
+    FragcacheError,
+    FragmentMissing,
+    ImproperlyDeclared,
+    InvalidArguments,
+    InvalidationFailed,
+    KeyTooLong,
+    NoIdentity,
+    ReadOnly,
+    UndefinedArgument,
+    UnknownAxis,
+    UnknownFragment,
+)
+from fragcache.invalidation import (
+    ainvalidate,
+    ainvalidate_all,
+    ainvalidate_many,
+    invalidate,
+    invalidate_all,
+    invalidate_many,
+)
+from fragcache.reading import RAISE, aget_fragment, aget_fragments, get_fragment, get_fragments
+from fragcache.registry import fragment, register
+from fragcache.rendering import arender_fragment, render_fragment
+
+__all__ = [
+    "RAISE",
+    "Axis",
+    "CacheUnavailable",
+    "DuplicateFragment",
+    "FragcacheError",
+    "Fragment",
+    "FragmentMissing",
+    "ImproperlyDeclared",
+    "InvalidArguments",
+    "InvalidationFailed",
+    "KeyTooLong",
+    "NoIdentity",
+    "ReadOnly",
+    "UndefinedArgument",
+    "UnknownAxis",
+    "UnknownFragment",
+    "aget_fragment",
+    "aget_fragments",
+    "ainvalidate",
+    "ainvalidate_all",
+    "ainvalidate_many",
+    "arender_fragment",
+    "fragment",
+    "get_fragment",
+    "get_fragments",
+    "invalidate",
+    "invalidate_all",
+    "invalidate_many",
+    "register",
+    "render_fragment",
+]

@@ -1,0 +1,62 @@
+"""The one reader of ``settings.FRAGCACHE``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+#: Tried in this order when ``CACHE_ALIAS`` is not set.
+FALLBACK_ALIASES = ("fragments", "template_fragments", "default")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``settings.FRAGCACHE`` with its defaults; durations are in seconds."""
+
+    ENABLED: bool = True
+    CACHE_ALIAS: str | None = None
+    SECRET_KEYS: Sequence[str] = ()
+    TIMEOUT: float | None = 86_400
+    READ_ONLY: bool = False
+    AXES: Sequence[str] = ()
+    LOCAL_MAX_BYTES: int = 32 * 2**20
+    INVALIDATION_LAG: float = 5
+    PAGE_BUDGET: float = 0.1
+    unknown: tuple[str, ...] = field(default=())
+
+    @property
+    def cache_alias(self) -> str:
+        """The alias that fragments are kept under unless they name another."""
+        if self.CACHE_ALIAS is not None:
+            return self.CACHE_ALIAS
+        return next(alias for alias in FALLBACK_ALIASES if alias in django_settings.CACHES)
+
+    @property
+    def secret_keys(self) -> Sequence[str]:
+        """The keys that entries are sealed with: the first seals, all of them verify."""
+        if self.SECRET_KEYS:
+            return self.SECRET_KEYS
+        return [django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS]
+
+
+NAMES = tuple(f.name for f in fields(Settings) if f.name.isupper())
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings in force, read once until ``setting_changed``."""
+    given: dict[str, Any] = getattr(django_settings, "FRAGCACHE", {})
+    known = {name: value for name, value in given.items() if name in NAMES}
+    return Settings(**known, unknown=tuple(name for name in given if name not in NAMES))
+
+
+def _forget(**_kwargs: object) -> None:
+    settings.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="fragcache.conf")

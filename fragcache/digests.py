@@ -1,0 +1,147 @@
+"""Digests: which code made an entry, so that old and new releases never read each other's.
+
+A digest is of what this process compiled and imported, never of files at the time of reading: a
+worker that was not restarted would else store old HTML under a new key. It covers the template
+and all that it extends, includes or shows as a fragment by a literal name, the code of the tags
+and filters used, of the context function and model, translations, static files and the settings
+that show in output. Includes by a variable are recorded while rendering (see ``rendering``).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from typing import Any, Final
+
+import django
+from django.apps import apps
+from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.signals import setting_changed
+from django.utils import translation
+from django.utils.autoreload import file_changed
+
+from fragcache import axes
+from fragcache.codes import code_parts
+from fragcache.declarations import Fragment
+from fragcache.templates import closure, is_reloading
+
+CHARACTERS: Final = 16
+
+#: Settings that show in rendered output without any trace in a template.
+OUTPUT_SETTINGS: Final = (
+    "DATE_FORMAT",
+    "DATETIME_FORMAT",
+    "DECIMAL_SEPARATOR",
+    "FIRST_DAY_OF_WEEK",
+    "FORMAT_MODULE_PATH",
+    "FORCE_SCRIPT_NAME",
+    "LANGUAGE_CODE",
+    "MEDIA_URL",
+    "MONTH_DAY_FORMAT",
+    "NUMBER_GROUPING",
+    "SHORT_DATE_FORMAT",
+    "SHORT_DATETIME_FORMAT",
+    "STATIC_URL",
+    "THOUSAND_SEPARATOR",
+    "TIME_FORMAT",
+    "TIME_ZONE",
+    "USE_I18N",
+    "USE_THOUSAND_SEPARATOR",
+    "USE_TZ",
+    "YEAR_MONTH_FORMAT",
+)
+
+_digests: dict[str, str] = {}
+
+
+def digest_of(fragment: Fragment) -> str:
+    """Return the digest of a fragment, computed once per process.
+
+    Raises:
+        TemplateDoesNotExist, TemplateSyntaxError: as Django's ``get_template`` does.
+    """
+    digest = _digests.get(fragment.name)
+    if digest is None:
+        digest = _digest(_parts(fragment))
+        if fragment.template_name is None or not is_reloading(fragment.template_name):
+            _digests[fragment.name] = digest
+    return digest
+
+
+@functools.lru_cache(maxsize=1024)
+def includes_digest(template_names: tuple[str, ...]) -> str:
+    """Return the digest of templates that were included by a variable's value."""
+    return _digest(part for name in template_names for part in _template_parts(name))
+
+
+def _parts(fragment: Fragment) -> Iterable[str]:
+    yield f"fragment {fragment.name} {fragment.axes} {fragment.revision}"
+    yield from _environment()
+    functions: list[Callable[..., Any]] = [fragment.context_function]
+    if type(fragment).__module__ != Fragment.__module__:
+        functions.append(type(fragment))
+    if callable(fragment.version):
+        functions.append(fragment.version)
+    if fragment.item_model is not None:
+        functions.append(fragment.item_model)
+    for function in functions:
+        yield from code_parts(function)
+    if fragment.template_name is not None:
+        yield from _template_parts(fragment.template_name)
+
+
+def _template_parts(template_name: str) -> Iterable[str]:
+    from fragcache import registry
+
+    found = closure(template_name)
+    for name in sorted(found.sources):
+        yield f"template {name}\n{found.sources[name]}"
+    for code in found.codes:
+        yield from code_parts(code)
+    for name in sorted(found.fragments):
+        inner = registry.find(name)
+        if inner is not None and inner.template_name not in {None, *found.sources}:
+            yield f"shows {name} {inner.revision}"
+            yield from code_parts(inner.context_function)
+            yield from _template_parts(inner.template_name)
+
+
+@functools.cache
+def _environment() -> tuple[str, ...]:
+    parts = [f"django {django.get_version()}"]
+    parts += [f"{name}={getattr(settings, name, None)!r}" for name in OUTPUT_SETTINGS]
+    if apps.is_installed("django.contrib.staticfiles"):
+        parts.append(f"static {getattr(staticfiles_storage, 'manifest_hash', '')}")
+    if settings.USE_I18N:
+        parts += [_catalog(language) for language in axes.Language().values()]
+    return tuple(parts)
+
+
+def _catalog(language: str) -> str:
+    from django.utils.translation import trans_real
+
+    with translation.override(language):
+        messages = trans_real.catalog()._catalog  # type: ignore[attr-defined]
+        text = repr(sorted((repr(key), value) for key, value in messages.items()))
+    return f"catalog {language} {blake2b(text.encode()).hexdigest()}"
+
+
+def _digest(parts: Iterable[str]) -> str:
+    state = blake2b(digest_size=CHARACTERS // 2)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        state.update(len(raw).to_bytes(8) + raw)
+    return state.hexdigest()
+
+
+def forget(**_kwargs: object) -> None:
+    """Compute every digest anew: a setting changed, or runserver saw a file change."""
+    _digests.clear()
+    includes_digest.cache_clear()
+    _environment.cache_clear()
+
+
+setting_changed.connect(forget, dispatch_uid="fragcache.digests")
+file_changed.connect(forget, dispatch_uid="fragcache.digests")

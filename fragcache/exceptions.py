@@ -1,0 +1,55 @@
+"""One class per mistake; each message names the value and the remedy."""
+
+from __future__ import annotations
+
+
+class FragcacheError(Exception):
+    """The base of every error that fragcache raises."""
+
+
+class ImproperlyDeclared(FragcacheError, TypeError):
+    """A declaration contradicts itself or names what does not exist."""
+
+
+class DuplicateFragment(ImproperlyDeclared):
+    """Two declarations claim one name."""
+
+
+class UnknownFragment(FragcacheError, LookupError):
+    """No fragment of that name is declared, here or by the source."""
+
+
+class UnknownAxis(FragcacheError, LookupError):
+    """No axis of that name is registered."""
+
+
+class InvalidArguments(FragcacheError, TypeError):
+    """The arguments do not fit the fragment's signature, model or choices."""
+
+
+class UndefinedArgument(InvalidArguments):
+    """A template variable that was given as an argument does not resolve."""
+
+
+class NoIdentity(InvalidArguments):
+    """An argument of a type that has no canonical form, so no key."""
+
+
+class KeyTooLong(FragcacheError, ValueError):
+    """KEY_PREFIX leaves no room for a key of at most 200 bytes."""
+
+
+class FragmentMissing(FragcacheError, LookupError):
+    """The fragment is declared, but this instance of it is not to be had."""
+
+
+class CacheUnavailable(FragcacheError):
+    """The cache did not answer, or answered with a failure of its own."""
+
+
+class InvalidationFailed(CacheUnavailable):
+    """An invalidation could not be written; nothing was invalidated."""
+
+
+class ReadOnly(FragcacheError):
+    """A write was asked of a site that has ``FRAGCACHE["READ_ONLY"]``."""

@@ -1,0 +1,110 @@
+"""Explaining: every part of an instance's keys, and why its entry is or is not current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from fragcache import axes, page, tokens, versions
+from fragcache.declarations import Fragment
+from fragcache.digests import digest_of
+from fragcache.entry import Entry, Field
+from fragcache.keys import base_key, encode_axes, entry_key, head_key, suffix
+from fragcache.manifest import RemoteFragment
+from fragcache.records import Head
+from fragcache.slots import includes_are_current, token_names
+from fragcache.store import Store
+
+Row = tuple[str, str]
+
+
+def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list[Row]:
+    """Return (label, text) rows about one instance under the axis values in force.
+
+    Raises:
+        InvalidArguments, NoIdentity: the arguments name no instance.
+        CacheUnavailable: the cache does not answer.
+    """
+    instance = fragment.parameters.instance(args, kwargs)
+    values = axes.current_values(fragment.axes, None)
+    base = base_key(fragment.name, instance.encoded, encode_axes(values))
+    digest = fragment.digest if isinstance(fragment, RemoteFragment) else digest_of(fragment)
+    names = token_names(fragment, instance)
+    current = tokens.read(cache, names)
+    rows = [
+        ("fragment", fragment.name),
+        ("template", fragment.template_name or "none here: rendered by the source"),
+        ("arguments", f"{', '.join(map(repr, instance.arguments)) or 'none'} -> {instance.encoded}"),
+        ("axes", ", ".join(f"{name}={value}" for name, value in values.items()) or "none"),
+        ("digest", digest),
+    ]
+    rows += [
+        (label, f"{name_tokens.moment} ({_when(name_tokens.moment)})")
+        for label, name in zip(("token", "stamp"), names, strict=False)
+        if (name_tokens := current.current.get(name))
+    ]
+    wanted = None
+    if fragment.is_local and fragment.is_versioned:
+        version = versions.of_instances(fragment, [instance], page.outside())[0]
+        rows.append(("version", version.encoded if version else "none: no such item"))
+        wanted = suffix(version.encoded, digest) if version else None
+    head_name = head_key(base, digest, cache.room)
+    head_entry = cache.read_many([head_name]).get(head_name)
+    rows.append(("head key", cache.physical_key(head_name)))
+    if head_entry is None:
+        rows.append(("head", "missing: never warmed, evicted, or another digest"))
+    else:
+        head = Head.unpack(head_entry.payload)
+        rows += _head_rows(head, head_entry)
+        wanted = wanted or head.suffix
+    if wanted is not None:
+        key = entry_key(base, wanted, cache.room)
+        entry = cache.read_many([key]).get(key)
+        rows.append(("entry key", cache.physical_key(key)))
+        rows += _entry_rows(entry, current.pair(*names))
+    return rows
+
+
+def _head_rows(head: Head, entry: Entry) -> Iterator[Row]:
+    yield "head", "tombstone: deleted" if head.is_tombstone else head.suffix
+    if head.predecessor:
+        yield "predecessor", head.predecessor
+    yield "as of", _when(entry.as_of)
+
+
+def _entry_rows(entry: Entry | None, pair: bytes | None) -> Iterator[Row]:
+    if entry is None:
+        yield "entry", "missing: not rendered yet, evicted or expired"
+        return
+    yield "entry", f"{len(entry.payload):,} bytes, {_verdict(entry, pair)}"
+    yield "built", f"{_when(entry.built_at)}, {_age(entry.built_at)} ago"
+    yield "fresh until", _when(entry.fresh_until) if entry.fresh_until else "replaced"
+    if (cost := entry.field(Field.COST)) is not None:
+        yield "render took", f"{int.from_bytes(cost) / 1000:.1f} ms"
+    if (writer := entry.field(Field.WRITER)) is not None:
+        yield "written by", writer.decode()
+    if (includes := entry.field(Field.INCLUDES)) is not None:
+        yield "includes", ", ".join(includes.decode().split("\n")[1:])
+
+
+def _verdict(entry: Entry, pair: bytes | None) -> str:
+    if entry.tokens != pair:
+        return "stale: invalidated"
+    if not includes_are_current(entry):
+        return "stale: a template that it includes by a variable has changed"
+    if entry.fresh_until and entry.fresh_until < page.now():
+        return "stale: older than its max_age"
+    return "fresh"
+
+
+def _when(microseconds: int) -> str:
+    return f"{datetime.fromtimestamp(microseconds / 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _age(microseconds: int) -> str:
+    seconds = max(0, page.now() - microseconds) / 1_000_000
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

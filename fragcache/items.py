@@ -1,0 +1,56 @@
+"""Items: what a fragment is rendered for, as rows of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Model, QuerySet, prefetch_related_objects
+
+from fragcache.declarations import Fragment, is_rows
+
+
+def rows(fragment: Fragment) -> QuerySet[Any] | None:
+    """Return the rows that a primary key may name, or None without a model.
+
+    ``items`` decides, so that a course that is not published has no fragment.
+    """
+    items = fragment.get_items()
+    if is_rows(items):
+        return items
+    model = fragment.item_model
+    return None if model is None else model._default_manager.all()
+
+
+def load(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...] | None]:
+    """Return the arguments with rows in place of primary keys, None for those without a row.
+
+    One query for all of them, and one for each of ``prefetch_related``.
+    """
+    queryset = rows(fragment)
+    if queryset is None:
+        return list(arguments)
+    wanted = {
+        fragment.parameters.canonical(bound)[0]
+        for bound in arguments
+        if bound and not isinstance(bound[0], Model)
+    }
+    found = {row.pk: row for row in restricted(queryset, wanted)} if wanted else {}
+    loaded: list[tuple[Any, ...] | None] = []
+    for bound in arguments:
+        row = bound[0]
+        if not isinstance(row, Model):
+            row = found.get(fragment.parameters.canonical(bound)[0])
+        loaded.append(None if row is None else (row, *bound[1:]))
+    if fragment.prefetch_related:
+        prefetched = {id(bound[0]): bound[0] for bound in loaded if bound is not None}
+        prefetch_related_objects(list(prefetched.values()), *fragment.prefetch_related)
+    return loaded
+
+
+def restricted(queryset: QuerySet[Any], pks: Iterable[Any]) -> QuerySet[Any]:
+    """Return the rows of ``queryset`` with these keys; a slice is kept as it is."""
+    if queryset.query.is_sliced:
+        inside = queryset.model._default_manager.filter(pk__in=queryset.values("pk"))
+        return inside.filter(pk__in=list(pks))
+    return queryset.filter(pk__in=list(pks))

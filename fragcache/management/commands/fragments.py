@@ -1,0 +1,116 @@
+"""``fragments``: what is declared, and what the cache holds of it."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError
+
+from fragcache import registry
+from fragcache.declarations import Fragment
+from fragcache.exceptions import CacheUnavailable, FragcacheError
+from fragcache.explaining import explain
+from fragcache.reading import resolve
+from fragcache.reading.api import unpublished
+
+EXIT_USAGE: Final = 2
+EXIT_UNAVAILABLE: Final = 75
+
+
+class Command(BaseCommand):
+    help = "Lists the declared fragments, or explains one instance of one."
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        listing = actions.add_parser("list", help="Every declared fragment.")
+        listing.add_argument("--json", action="store_true", help="Print one JSON document.")
+        explaining = actions.add_parser(
+            "explain", help="Each part of an instance's keys, and why it is or is not current."
+        )
+        explaining.add_argument("name", metavar="NAME")
+        explaining.add_argument(
+            "arguments", nargs="*", metavar="ARG", help="As in a template: 12, or variant=row."
+        )
+        explaining.add_argument("--using", metavar="ALIAS")
+        explaining.add_argument("--json", action="store_true", help="Print one JSON document.")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            if options["action"] == "list":
+                self._list(options)
+            else:
+                self._explain(options)
+        except CacheUnavailable as error:
+            message = f"The cache is unavailable: {error}"
+            raise CommandError(message, returncode=EXIT_UNAVAILABLE) from error
+        except FragcacheError as error:
+            raise CommandError(str(error), returncode=EXIT_USAGE) from error
+
+    def _list(self, options: dict[str, Any]) -> None:
+        rows = [_described(fragment) for fragment in registry.all_fragments()]
+        if options["json"]:
+            self.stdout.write(json.dumps({"format": 1, "fragments": rows}, indent=2))
+        elif rows:
+            self._table(rows)
+        else:
+            self.stderr.write(
+                "No fragments are declared: add a fragments.py with @fragment to an installed app.",
+                style_func=str,
+            )
+
+    def _table(self, rows: Sequence[dict[str, Any]]) -> None:
+        cells = [[str(key) for key in rows[0]]]
+        cells += [[_cell(value) for value in row.values()] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for number, line in enumerate(cells):
+            padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+            style = self.style.MIGRATE_HEADING if number == 0 else str
+            self.stdout.write("  ".join(padded).rstrip(), style_func=style)
+
+    def _explain(self, options: dict[str, Any]) -> None:
+        fragment, cache = resolve(options["name"], options["using"])
+        if fragment is None:
+            raise unpublished(options["name"])
+        args = [text for text in options["arguments"] if "=" not in text]
+        kwargs = dict(text.split("=", 1) for text in options["arguments"] if "=" in text)
+        rows = explain(fragment, cache, *args, **kwargs)
+        if options["json"]:
+            self.stdout.write(json.dumps(dict(rows), indent=2))
+            return
+        width = max(len(label) for label, _text in rows)
+        for label, text in rows:
+            self.stdout.write(f"{label:<{width}}  {text}")
+
+
+def _described(fragment: Fragment) -> dict[str, Any]:
+    model = fragment.item_model
+    paths = fragment.version_paths
+    return {
+        "name": fragment.name,
+        "template": fragment.template_name,
+        "items": model._meta.label if model else _kind_of_items(fragment),
+        "version": ", ".join(paths) if paths else ("function" if fragment.is_versioned else None),
+        "axes": list(fragment.axes),
+        "choices": {name: list(values) for name, values in fragment.choices.items()},
+        "timeout": fragment.effective_timeout,
+        "max_age": fragment.effective_max_age,
+        "using": fragment.using,
+    }
+
+
+def _kind_of_items(fragment: Fragment) -> str:
+    if fragment.items is not None:
+        return "listed"
+    return "one" if fragment.is_warmable else "on demand"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={'|'.join(map(str, given))}" for name, given in value.items())
+    if isinstance(value, list):
+        return ",".join(value)
+    return "" if value is None else str(value)

@@ -1,0 +1,257 @@
+"""``warm_fragments``: bring every fragment up to date; made to be run by cron."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from django.core.management.base import BaseCommand, CommandError
+
+from fragcache import axes, conf
+from fragcache.declarations import Fragment
+from fragcache.exceptions import CacheUnavailable, FragcacheError, InvalidArguments
+from fragcache.management.progress import Progress
+from fragcache.management.selection import selected
+from fragcache.management.signals import Signals
+from fragcache.slots import Slot
+from fragcache.store import store
+from fragcache.warming import Locked, Plan, Report, Run, Status, Tally, WarmingLock
+from fragcache.warming.batches import batches
+from fragcache.warming.run import BATCH_SIZE
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_UNAVAILABLE: Final = 75
+
+Number = TypeVar("Number", int, float)
+
+
+class Command(BaseCommand):
+    help = (
+        "Renders the fragments that are missing or changed and stores them in the cache, so that "
+        "no visitor waits for them."
+    )
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "labels", nargs="*", metavar="APP|NAME", help="Apps or fragments; without, all."
+        )
+        parser.add_argument("--exclude", action="append", default=[], metavar="APP|NAME")
+        parser.add_argument("--items", nargs="+", metavar="PK", help="Only these items.")
+        parser.add_argument(
+            "--axis",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="Only this value of an axis, such as language=de; may be repeated.",
+        )
+        parser.add_argument("--using", metavar="ALIAS", help="The cache alias to fill.")
+        parser.add_argument("--batch-size", type=_at_least(1, int), default=BATCH_SIZE)
+        parser.add_argument(
+            "--force", action="store_true", help="Render what is up to date as well."
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Say what would be done; store nothing."
+        )
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="Exit with 1 if anything is missing or stale; store nothing.",
+        )
+        parser.add_argument(
+            "--limit", type=_at_least(0, int), metavar="N", help="Render at most N instances."
+        )
+        parser.add_argument(
+            "--wait",
+            type=_at_least(0.0, float),
+            metavar="S",
+            help="Wait up to S seconds for another run to end; without, leave at once.",
+        )
+        parser.add_argument("--json", action="store_true", help="Print one JSON document.")
+        parser.add_argument(
+            "--progress", action="store_true", default=None, help="Show progress; "
+            "default on a terminal."
+        )
+        parser.add_argument("--no-progress", action="store_false", dest="progress")
+
+    def handle(self, *_labels: Any, **options: Any) -> None:
+        plan = self._plan(options)
+        progress = Progress(
+            self.stderr, plan, is_wanted=options["progress"], verbosity=options["verbosity"]
+        )
+        with Signals() as signals, progress:
+            run = Run(
+                plan,
+                after_batch=progress.advance,
+                on_due=self._name_due if options["verbosity"] > 1 else _ignore,
+                is_stopped=lambda: signals.received is not None,
+            )
+            problem = self._execute(run, options["wait"])
+        self._print(run.report, options)
+        self._exit(run.report, problem, signals.received, options)
+
+    def _plan(self, options: dict[str, Any]) -> Plan:
+        if conf.settings().READ_ONLY:
+            raise CommandError(
+                "FRAGCACHE['READ_ONLY'] is set: this site only reads. Run warm_fragments on the "
+                "source.",
+                returncode=EXIT_USAGE,
+            )
+        try:
+            fragments = selected(options["labels"], options["exclude"])
+            axis_values = _axis_values(options["axis"], fragments)
+            if options["items"]:
+                _check_items(fragments, options["items"])
+        except FragcacheError as error:
+            raise CommandError(str(error), returncode=EXIT_USAGE) from error
+        return Plan(
+            fragments=fragments,
+            using=options["using"],
+            only=options["items"],
+            axis_values=axis_values,
+            batch_size=options["batch_size"],
+            force=options["force"],
+            dry=options["dry_run"] or options["check"],
+            limit=options["limit"],
+        )
+
+    def _execute(self, run: Run, wait: float | None) -> str:
+        """Execute under the lock; return what went wrong as a sentence."""
+        lock = WarmingLock(store(run.plan.using), wait or 0.0)
+        try:
+            if run.plan.dry:
+                run.execute()
+            else:
+                with lock:
+                    run.after_batch = _both(run.after_batch, lambda *_: lock.renew())
+                    run.execute()
+        except Locked as error:
+            run.report.status = Status.LOCKED
+            return str(error)
+        except CacheUnavailable as error:
+            run.report.status = Status.UNAVAILABLE
+            return f"The cache is unavailable: {error}"
+        return ""
+
+    def _name_due(self, fragment: Fragment, slot: Slot) -> None:
+        given = ", ".join(map(repr, slot.instance.arguments))
+        self.stderr.write(f"{fragment.name}({given})", style_func=str)
+
+    def _print(self, report: Report, options: dict[str, Any]) -> None:
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_document(), indent=2))
+        elif options["verbosity"]:
+            width = max(map(len, report.fragments), default=0)
+            for name, tally in report.fragments.items():
+                line = f"{name:<{width}}  {_summary(tally, is_dry=_is_dry(options))}"
+                has_failed = tally.failed or tally.refused
+                self.stdout.write(line, style_func=self.style.ERROR if has_failed else str)
+
+    def _exit(
+        self, report: Report, problem: str, signum: int | None, options: dict[str, Any]
+    ) -> None:
+        totals = report.totals
+        if report.status is Status.LOCKED:
+            if options["wait"]:
+                raise CommandError(f"{problem} --wait ran out.", returncode=EXIT_UNAVAILABLE)
+            self._say(problem, options)
+        elif report.status is Status.UNAVAILABLE:
+            raise CommandError(problem, returncode=EXIT_UNAVAILABLE)
+        elif report.status is Status.INTERRUPTED and signum is not None:
+            raise CommandError("Interrupted; what was done is kept.", returncode=128 + signum)
+        elif report.status is Status.FAILED:
+            raise CommandError(
+                f"{totals.failed:,} failed and {totals.refused:,} were refused by the cache, of "
+                f"{totals.planned:,}; the log names them.",
+                returncode=EXIT_FAILED,
+            )
+        elif report.status is Status.INCOMPLETE:
+            self._say(
+                f"The limit of {options['limit']:,} renders was reached; run again for the rest.",
+                options,
+            )
+        if options["check"] and totals.due:
+            raise CommandError(
+                f"{totals.due:,} of {totals.planned:,} are missing or stale.",
+                returncode=EXIT_FAILED,
+            )
+
+    def _say(self, line: str, options: dict[str, Any]) -> None:
+        if options["verbosity"]:
+            self.stderr.write(line, style_func=str)
+
+
+def _summary(tally: Tally, *, is_dry: bool) -> str:
+    parts = [f"{tally.planned:>7,} planned", f"{tally.fresh:>7,} fresh"]
+    if is_dry:
+        parts.append(f"{tally.due:>7,} to render")
+    else:
+        parts += [f"{tally.rendered:>7,} rendered", f"{tally.stored:>7,} stored"]
+    for word in ("refused", "failed"):
+        if number := getattr(tally, word):
+            parts.append(f"{number:,} {word}")
+    return f"{'  '.join(parts)}  {tally.seconds:6.1f} s"
+
+
+def _is_dry(options: dict[str, Any]) -> bool:
+    return bool(options["dry_run"] or options["check"])
+
+
+def _axis_values(given: Sequence[str], fragments: Sequence[Fragment]) -> dict[str, list[Any]]:
+    """Return ``NAME=VALUE`` pairs as axis values; a value is one that the axis lists."""
+    chosen: dict[str, list[Any]] = {}
+    for pair in given:
+        name, separator, text = pair.partition("=")
+        if not separator:
+            raise InvalidArguments(f"--axis {pair!r}: write NAME=VALUE, as in language=de.")
+        axis = axes.get(name)
+        if not any(name in fragment.axes for fragment in fragments):
+            raise InvalidArguments(f"--axis {pair!r}: none of the chosen fragments varies on it.")
+        known = {str(value): value for value in axis.values()}
+        chosen.setdefault(name, []).append(known.get(text, text))
+    return chosen
+
+
+def _check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:
+    if len(fragments) != 1:
+        raise InvalidArguments("--items needs exactly one fragment, whose items they are.")
+    found = {
+        str(fragment.parameters.canonical(instance.arguments)[0])
+        for fragment in fragments
+        for batch in batches(fragment, BATCH_SIZE, items)
+        for instance, _version in batch
+        if instance.arguments
+    }
+    unknown = [item for item in items if item not in found]
+    if unknown:
+        raise InvalidArguments(
+            f"{', '.join(unknown)} is not among the items of {fragments[0].name}."
+        )
+
+
+def _both(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:
+    def call(*args: Any) -> None:
+        first(*args)
+        second(*args)
+
+    return call
+
+
+def _ignore(_fragment: Fragment, _slot: Slot) -> None:
+    pass
+
+
+def _at_least(least: Number, kind: Callable[[str], Number]) -> Callable[[str], Number]:
+    def convert(text: str) -> Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise ArgumentTypeError(f"{text!r} is not a number of {least} or more")
+        return number
+
+    return convert

@@ -1,0 +1,77 @@
+"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Final
+
+from django.core.management.base import OutputWrapper
+from tqdm import tqdm
+
+from fragcache import axes
+from fragcache.declarations import Fragment
+from fragcache.warming import Plan
+from fragcache.warming.batches import size_of
+
+#: Seconds between two plain lines.
+INTERVAL: Final = 10.0
+
+
+class Progress:
+    """A context manager whose ``advance`` is told of each batch.
+
+    ``is_wanted`` None: on a terminal only.
+    """
+
+    def __init__(
+        self, out: OutputWrapper, plan: Plan, *, is_wanted: bool | None, verbosity: int
+    ) -> None:
+        self._out = out
+        self._plan = plan
+        is_terminal = out.isatty()
+        self._is_shown = verbosity > 0 and (is_terminal if is_wanted is None else is_wanted)
+        self._bar: tqdm[Any] | None = None
+        self._is_terminal = is_terminal
+        self._walked = 0
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if self._is_shown and self._is_terminal:
+            self._bar = tqdm(total=self._size(), unit="fragment", leave=False, file=self._out)
+        return self
+
+    def advance(self, fragment: Fragment, walked: int) -> None:
+        self._walked += walked
+        if self._bar is not None:
+            self._bar.set_description(fragment.name)
+            self._bar.update(walked)
+        elif self._is_shown and time.monotonic() - self._said >= INTERVAL:
+            self._said = time.monotonic()
+            self._out.write(f"{fragment.name}: {self._walked:,} walked so far", style_func=str)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _size(self) -> int | None:
+        if self._plan.only is not None:
+            return None
+        sizes = [
+            size_of(fragment) for fragment in self._plan.fragments
+        ]
+        combinations = [
+            len(axes.combinations(f.axes, _chosen(f, self._plan))) for f in self._plan.fragments
+        ]
+        if None in sizes:
+            return None
+        return sum(size * times for size, times in zip(sizes, combinations, strict=True) if size)
+
+
+def _chosen(fragment: Fragment, plan: Plan) -> dict[str, Any]:
+    return {name: v for name, v in plan.axis_values.items() if name in fragment.axes}

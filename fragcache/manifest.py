@@ -1,0 +1,111 @@
+"""The manifest: what a source says of its fragments, so that a target can form their keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, ClassVar, Final
+
+from django.core.signals import setting_changed
+from django.db import models
+
+from fragcache import conf
+from fragcache.arguments import Parameters
+from fragcache.declarations import Fragment
+from fragcache.digests import digest_of
+from fragcache.entry import Entry, Kind
+from fragcache.keys import Encoded, encode, manifest_key
+from fragcache.page import now
+from fragcache.records import pack_document, unpack_document
+from fragcache.store import Store
+
+FORMAT: Final = 1
+
+_remembered: dict[tuple[str, str], tuple[float, RemoteFragment | None]] = {}
+
+
+class RemoteFragment(Fragment):
+    """A fragment that another site declares and renders; this one only reads it."""
+
+    is_local: ClassVar[bool] = False
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        super().__init__(name=document["name"], template_name="")
+        self.document = document
+        self.stamped = document["stamped"]
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        pk_field = self.document["pk_field"]
+        return Parameters(
+            owner=self.name,
+            names=tuple(self.document["parameters"]),
+            defaults=tuple(map(Encoded, self.document["defaults"])),
+            pk_to_python=getattr(models, pk_field)().to_python if pk_field else None,
+        )
+
+    @cached_property
+    def axes(self) -> tuple[str, ...]:
+        return tuple(self.document["axes"])
+
+    @property
+    def digest(self) -> str:
+        digest: str = self.document["digest"]
+        return digest
+
+
+def publish(store: Store, fragments: Iterable[Fragment]) -> None:
+    """Tell targets of fragments whose instances were warmed."""
+    moment = now()
+    for fragment in fragments:
+        payload = pack_document(_document(fragment))
+        entry = Entry(Kind.MANIFEST, payload, as_of=moment, built_at=moment)
+        store.write_many({manifest_key(fragment.name, store.room): entry}, None)
+
+
+def find(store: Store, name: str) -> RemoteFragment | None:
+    """Return a fragment that a source published; what is known is trusted for INVALIDATION_LAG."""
+    fetched_at, known = _remembered.get((store.alias, name), (-1.0, None))
+    if known and time.monotonic() - fetched_at < conf.settings().INVALIDATION_LAG:
+        return known
+    key = manifest_key(name, store.room)
+    entry = store.read_many([key]).get(key)
+    found = None
+    if entry is not None and entry.kind == Kind.MANIFEST:
+        document = unpack_document(entry.payload)
+        if document["format"] == FORMAT:
+            found = RemoteFragment(document)
+    _remembered[store.alias, name] = (time.monotonic(), found)
+    return found
+
+
+def _document(fragment: Fragment) -> dict[str, Any]:
+    parameters = fragment.parameters
+    return {
+        "format": FORMAT,
+        "name": fragment.name,
+        "parameters": parameters.names,
+        "defaults": [encode(value) for value in parameters.canonical_defaults()],
+        "pk_field": _pk_field(fragment.item_model),
+        "axes": fragment.axes,
+        "digest": digest_of(fragment),
+        "stamped": fragment.is_stamped,
+    }
+
+
+def _pk_field(model: type[models.Model] | None) -> str | None:
+    if model is None:
+        return None
+    field: Any = model._meta.pk
+    while field.remote_field is not None:
+        field = field.target_field
+    kind: str = field.get_internal_type()
+    return kind
+
+
+def _forget(**_kwargs: object) -> None:
+    _remembered.clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="fragcache.manifest")

@@ -1,0 +1,150 @@
+"""The functions that pages and Python callers read with; the single form calls the bulk one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from fragcache import axes, conf, manifest, page, registry, rendering, transactions
+from fragcache.arguments import Instance
+from fragcache.declarations import Fragment
+from fragcache.exceptions import FragmentMissing
+from fragcache.guard import shielded
+from fragcache.keys import base_key, encode_axes
+from fragcache.reading.filling import fill
+from fragcache.reading.lookup import look_up
+from fragcache.slots import Slot
+from fragcache.store import Store, store
+
+
+class _Raise:
+    def __repr__(self) -> str:
+        return "RAISE"
+
+
+#: The default of ``default=``: a missing instance raises ``FragmentMissing``.
+RAISE: Final = _Raise()
+
+Reference = str | Fragment | type[Fragment]
+
+
+def get_fragment(
+    f: Reference,
+    *args: Any,
+    request: HttpRequest | None = None,
+    using: str | None = None,
+    default: Any = RAISE,
+    **kwargs: Any,
+) -> Any:
+    """Return the HTML of one instance (a ``SafeString``), from the cache or rendered now.
+
+    ``f`` is a fragment's name, the fragment or its class; ``request`` tells axes their values;
+    ``using`` names another cache alias; ``default`` is returned where the instance is missing.
+
+    Raises:
+        UnknownFragment: nobody declares that name.
+        InvalidArguments, NoIdentity: the arguments do not name an instance.
+        FragmentMissing: no item has that key, or a target found nothing; not with ``default``.
+    """
+    return get_fragments(f, [args], request=request, using=using, default=default, **kwargs)[0]
+
+
+def get_fragments(
+    f: Reference,
+    items: Iterable[Any],
+    *,
+    request: HttpRequest | None = None,
+    using: str | None = None,
+    default: Any = RAISE,
+    storable: bool = True,
+    **kwargs: Any,
+) -> list[Any]:
+    """Return the HTML of many instances in the order of ``items``; a tuple is several arguments.
+
+    One round trip for all, one query for all primary keys, one bulk write for all misses.
+    ``storable=False`` renders what is missing without storing it. Further arguments and errors are those of ``get_fragment``.
+    """
+    fragment, cache = resolve(f, using)
+    if fragment is None:
+        if default is RAISE:
+            raise unpublished(f)
+        return [default for _item in items]
+    instances = [
+        fragment.parameters.instance(item if isinstance(item, tuple) else (item,), kwargs)
+        for item in items
+    ]
+    found = read(fragment, cache, instances, request=request, storable=storable)
+    return [
+        _or_default(html, default, fragment, instance)
+        for html, instance in zip(found, instances, strict=True)
+    ]
+
+
+def resolve(f: Reference, using: str | None = None) -> tuple[Fragment | None, Store]:
+    """Return a fragment, local or published, and its store; None where a source is silent.
+
+    Raises:
+        UnknownFragment: neither this site nor a source declares it.
+    """
+    fragment = registry.find(f)
+    cache = store(using or (fragment.using if fragment else None))
+    if fragment is None and isinstance(f, str):
+        fragment = shielded(None, manifest.find, cache, f)
+    if fragment is None and cache.is_writable:
+        raise registry.unknown(f)
+    return fragment, cache
+
+
+def unpublished(f: Reference) -> FragmentMissing:
+    """Return the error for a name that a target knows nothing of."""
+    return FragmentMissing(
+        f"No source has published a fragment called {f!r} in this cache: run warm_fragments on "
+        "the source, and see that both sites have one KEY_PREFIX and the same SECRET_KEYS."
+    )
+
+
+def read(
+    fragment: Fragment,
+    cache: Store,
+    instances: Sequence[Instance],
+    *,
+    request: HttpRequest | None = None,
+    storable: bool = True,
+) -> list[SafeString | None]:
+    """Return the HTML of instances in their order, None for those that are not to be had."""
+    if not instances:
+        return []
+    if not conf.settings().ENABLED and fragment.is_local:
+        outputs = rendering.render_many(fragment, [i.arguments for i in instances])
+        return [None if output is None else SafeString(output.html) for output in outputs]
+    current = page.current()
+    encoded_axes = encode_axes(axes.current_values(fragment.axes, request))
+    bases = [base_key(fragment.name, instance.encoded, encoded_axes) for instance in instances]
+    slots = {
+        base: Slot(instance=instance, base=base)
+        for base, instance in zip(bases, instances, strict=True)
+    }
+    lookup = look_up(fragment, cache, list(slots.values()), current)
+    html = lookup.html
+    if lookup.due and fragment.is_local:
+        may_store = storable and not transactions.is_open()
+        html |= fill(fragment, cache, lookup.due, current, may_store=may_store)
+    return [SafeString(html[base]) if base in html else None for base in bases]
+
+
+def _or_default(
+    html: SafeString | None, default: Any, fragment: Fragment, instance: Instance
+) -> Any:
+    if html is not None:
+        return html
+    if default is RAISE:
+        raise rendering.missing(fragment, instance.arguments)
+    return default
+
+
+aget_fragment = sync_to_async(get_fragment)
+aget_fragments = sync_to_async(get_fragments)

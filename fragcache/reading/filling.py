@@ -1,0 +1,53 @@
+"""Rendering what a page misses, and storing it where that is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fragcache import slots as places
+from fragcache.counters import Event, count
+from fragcache.declarations import Fragment
+from fragcache.guard import shielded
+from fragcache.page import Page, now
+from fragcache.rendering import render_many
+from fragcache.slots import Slot
+from fragcache.store import Store
+
+
+def fill(
+    fragment: Fragment, cache: Store, due: Sequence[Slot], page: Page, *, may_store: bool
+) -> dict[str, str]:
+    """Return the HTML of ``due`` by base, without those that have no row.
+
+    Stored is what carries tokens, if ``may_store``. An error of the site's code is the caller's,
+    and nothing is stored then.
+    """
+    for slot in due:
+        if not fragment.is_versioned:
+            slot.version = places.unique_version(page.began_at if page.is_request else now())
+    rendered = []
+    outputs = render_many(fragment, [slot.source for slot in due])
+    for slot, output in zip(due, outputs, strict=True):
+        if output is not None:
+            slot.output = output
+            rendered.append(slot)
+    count(Event.ABSENT, fragment.name, len(due) - len(rendered))
+    count(Event.RENDERED, fragment.name, len(rendered))
+    stored = [slot for slot in rendered if slot.tokens] if may_store and cache.is_writable else []
+    count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
+    if stored:
+        shielded(
+            [], places.write, cache, fragment, stored, with_heads=needs_heads(fragment, page)
+        )
+    return {slot.base: slot.output.html for slot in rendered if slot.output is not None}
+
+
+def needs_heads(fragment: Fragment, page: Page) -> bool:
+    """Whether someone finds the fragment's entries by head.
+
+    An object that was loaded before a call outside of any request is of unknown age: its version
+    must not move a head.
+    """
+    if not fragment.is_versioned:
+        return True
+    return page.is_request and (fragment.is_warmable or fragment.stale_while_revalidate > 0)

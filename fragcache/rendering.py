@@ -1,0 +1,111 @@
+"""Rendering: instances to HTML, in bulk, without a request and without the cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+from django.template.loader import get_template
+from django.utils.safestring import SafeString
+
+from fragcache import items, registry, templates
+from fragcache.declarations import Fragment
+from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What one render gave."""
+
+    html: str
+    #: Microseconds, contexts of a batch in equal parts.
+    cost: int
+    #: Templates that were included by a variable.
+    includes: tuple[str, ...] = ()
+
+
+def render_fragment(
+    f: str | Fragment | type[Fragment],
+    *args: Any,
+    request: HttpRequest | None = None,
+    **kwargs: Any,
+) -> SafeString:
+    """Return a fragment rendered now; nothing is read from the cache or stored.
+
+    ``request`` is accepted so that calls can be swapped with ``get_fragment``; a shared fragment
+    has no use for one.
+
+    Raises:
+        UnknownFragment: no fragment of that name is declared.
+        InvalidArguments: the arguments do not fit.
+        FragmentMissing: no item has that primary key, or the fragment is only published here.
+    """
+    fragment = registry.get(f)
+    instance = fragment.parameters.instance(args, kwargs)
+    output = render_many(fragment, [instance.arguments])[0]
+    if output is None:
+        raise missing(fragment, instance.arguments)
+    return SafeString(output.html)
+
+
+def render_many(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[Output | None]:
+    """Return the outputs of instances in their order, None for those without a row."""
+    loaded = items.load(fragment, arguments)
+    present = [bound for bound in loaded if bound is not None]
+    outputs = iter(_render_present(fragment, present))
+    return [None if bound is None else next(outputs) for bound in loaded]
+
+
+def missing(fragment: Fragment, arguments: tuple[Any, ...]) -> FragmentMissing:
+    """Return the error for an instance that is not to be had."""
+    given = ", ".join(map(repr, arguments))
+    if fragment.is_local:
+        return FragmentMissing(
+            f"{fragment.name}({given}) is not among the fragment's items: it was deleted, or "
+            "items() leaves it out."
+        )
+    return FragmentMissing(
+        f"{fragment.name}({given}) is not in the cache, and this site cannot render it: run "
+        "warm_fragments on the source, or pass default=."
+    )
+
+
+def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[Output]:
+    if not arguments:
+        return []
+    if fragment.template_name is None:
+        raise ImproperlyDeclared(f"{fragment.name} has no template: it is published as context.")
+    template = get_template(fragment.template_name)
+    began = time.perf_counter_ns()
+    contexts = _contexts(fragment, arguments)
+    share = (time.perf_counter_ns() - began) // len(arguments)
+    outputs = []
+    for context in contexts:
+        began = time.perf_counter_ns()
+        html, includes = templates.render(template, context)
+        cost = (share + time.perf_counter_ns() - began) // 1000
+        outputs.append(Output(html=html, cost=cost, includes=includes))
+    return outputs
+
+
+def _contexts(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    contexts = fragment.get_contexts(arguments)
+    if len(contexts) != len(arguments):
+        raise ImproperlyDeclared(
+            f"{fragment.name}.get_contexts() returned {len(contexts)} contexts for "
+            f"{len(arguments)} items: one each is needed, in the same order."
+        )
+    for context in contexts:
+        if not isinstance(context, dict):
+            raise ImproperlyDeclared(
+                f"{fragment.name}: its context is a {type(context).__name__}, not a dict: "
+                f"{context!r}."
+            )
+    return contexts
+
+
+arender_fragment = sync_to_async(render_fragment)

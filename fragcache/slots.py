@@ -1,0 +1,161 @@
+"""Slots: the places that instances have in the cache, and the order in which they are written."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db.models import Model
+
+from fragcache.arguments import Instance
+from fragcache.counters import Event, count
+from fragcache.declarations import Fragment
+from fragcache.digests import includes_digest
+from fragcache.entry import Entry, Field, Kind, pack_fields
+from fragcache.keys import entry_key, head_key, suffix
+from fragcache.page import now
+from fragcache.records import Head
+from fragcache.rendering import Output
+from fragcache.store import Store
+from fragcache.tokens import TokenName
+from fragcache.versions import Version
+
+#: Seconds that a superseded entry is kept, for pages that hold its head already.
+SUPERSEDED_LIFE: Final = 60
+_SECOND: Final = 1_000_000
+_LARGEST_COST: Final = 2**32 - 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Slot:
+    """One instance under one set of axis values."""
+
+    instance: Instance
+    #: What its keys have in common.
+    base: str
+    digest: str = ""
+    #: None until it is known: read from a head, or made for a fragment without versions.
+    version: Version | None = None
+    #: The stored head, and the bytes it was read from.
+    head: Head | None = None
+    head_bytes: bytes | None = None
+    tokens: bytes | None = None
+    output: Output | None = None
+
+    @property
+    def source(self) -> tuple[Any, ...]:
+        """The arguments to render from, of the same state as the version or a newer one.
+
+        An object that was loaded before its version was read is replaced by its key.
+        """
+        first, *others = self.instance.arguments or (None,)
+        if isinstance(first, Model) and self.version is not None and self.version.is_of_database:
+            return (first.pk, *others)
+        return self.instance.arguments
+
+    @property
+    def suffix(self) -> str:
+        assert self.version is not None
+        return suffix(self.version.encoded, self.digest)
+
+
+def token_names(fragment: Fragment, instance: Instance) -> list[TokenName]:
+    """Return the names of the tokens that the instance is current under."""
+    names = [fragment.token_name]
+    if fragment.is_stamped:
+        names.append(TokenName(fragment.name, instance.encoded))
+    return names
+
+
+def unique_version(as_of: int) -> Version:
+    """Return a version for a render of a fragment that has none: a key never has two meanings."""
+    return Version(encoded=f"{as_of}-{os.urandom(4).hex()}", as_of=as_of)
+
+
+def write(
+    store: Store, fragment: Fragment, slots: Sequence[Slot], *, with_heads: bool
+) -> list[Slot]:
+    """Store rendered slots and return those that were confirmed.
+
+    Entries first, with replies; then heads, only of entries that were confirmed; then the
+    superseded entries' lives are cut. A head never names what is not there.
+
+    Raises:
+        CacheUnavailable: the cache does not answer.
+    """
+    entries = {entry_key(slot.base, slot.suffix, store.room): slot for slot in slots}
+    refused = store.write_many(
+        {key: _entry(fragment, slot) for key, slot in entries.items()}, fragment.life
+    )
+    confirmed = [slot for key, slot in entries.items() if key not in refused]
+    count(Event.STORED, fragment.name, len(confirmed))
+    count(Event.REFUSED, fragment.name, len(refused))
+    if with_heads and confirmed:
+        _advance_heads(store, fragment, confirmed)
+    return confirmed
+
+
+def head_life(fragment: Fragment) -> float | None:
+    """Return the seconds that a head is kept: no entry, however often touched, outlives it."""
+    max_age, life = fragment.effective_max_age, fragment.life
+    return None if max_age is None or life is None else max_age + life
+
+
+def includes_are_current(entry: Entry) -> bool:
+    """Whether the templates that a variable chose are still those that made the entry."""
+    recorded = entry.field(Field.INCLUDES)
+    if recorded is None:
+        return True
+    digest, *names = recorded.decode().split("\n")
+    return includes_digest(tuple(names)) == digest
+
+
+def _advance_heads(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> None:
+    heads, seen, superseded = {}, {}, []
+    for slot in slots:
+        key = head_key(slot.base, slot.digest, store.room)
+        former = slot.head.suffix if slot.head else ""
+        predecessor = former if former != slot.suffix else slot.head.predecessor if slot.head else ""
+        head = Head(suffix=slot.suffix, predecessor=predecessor)
+        heads[key] = _sealed(fragment, slot, Kind.HEAD, head.pack())
+        if slot.head_bytes is not None:
+            seen[key] = slot.head_bytes
+        if former and former != slot.suffix:
+            superseded.append(entry_key(slot.base, former, store.room))
+    store.advance_many(heads, head_life(fragment), seen)
+    stale = max(fragment.stale_while_revalidate, fragment.stale_if_error)
+    store.touch_many(superseded, max(stale, SUPERSEDED_LIFE))
+
+
+def _entry(fragment: Fragment, slot: Slot) -> Entry:
+    assert slot.output is not None
+    return _sealed(fragment, slot, Kind.HTML, slot.output.html.encode())
+
+
+def _sealed(fragment: Fragment, slot: Slot, kind: Kind, payload: bytes) -> Entry:
+    assert slot.output is not None
+    assert slot.version is not None
+    assert slot.tokens is not None
+    built_at = now()
+    max_age = fragment.effective_max_age
+    fields: dict[Field, bytes] = {}
+    if kind == Kind.HTML:
+        fields[Field.VERSION] = slot.version.encoded.encode()
+        fields[Field.DIGEST] = slot.digest.encode()
+        fields[Field.COST] = min(slot.output.cost, _LARGEST_COST).to_bytes(4)
+        fields[Field.WRITER] = f"{socket.gethostname()}:{os.getpid()}".encode()
+    if slot.output.includes:
+        names = slot.output.includes
+        fields[Field.INCLUDES] = "\n".join((includes_digest(names), *names)).encode()
+    return Entry(
+        kind=kind,
+        payload=payload,
+        as_of=slot.version.as_of,
+        built_at=built_at,
+        fresh_until=0 if max_age is None else built_at + int(max_age * _SECOND),
+        tokens=slot.tokens,
+        tagged=pack_fields(fields),
+    )

@@ -1,0 +1,186 @@
+"""The store: one cache alias as fragments use it, in sealed values and in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from django.core.cache import caches
+from django.core.cache.backends.base import default_key_func
+from django.core.signals import setting_changed
+
+from fragcache import conf
+from fragcache.backends.base import Advance, FragmentBackend
+from fragcache.backends.generic import adapt
+from fragcache.counters import Event, count, degrade
+from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Ring, Unsealed
+from fragcache.exceptions import CacheUnavailable, ReadOnly
+from fragcache.keys import MAX_BYTES
+from fragcache.page import now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Store:
+    """Sealed values under the keys of one alias of ``settings.CACHES``.
+
+    Every method is one round trip and raises ``CacheUnavailable`` where the cache fails. Values
+    that are not believed (altered, foreign, of another release) are absent, counted and logged.
+    """
+
+    def __init__(self, alias: str, secrets: Sequence[str], *, read_only: bool) -> None:
+        self.alias = alias
+        self.is_writable = not read_only
+        self._ring = Ring(secrets)
+
+    @property
+    def backend(self) -> FragmentBackend:
+        """The cache of this thread, as django.core.cache keeps one per thread."""
+        return adapt(caches[self.alias])
+
+    @cached_property
+    def room(self) -> int:
+        """How many bytes of a key KEY_PREFIX and VERSION leave."""
+        return MAX_BYTES - len(self.physical_key("").encode())
+
+    @cached_property
+    def physical_key(self) -> Callable[[str], str]:
+        """What the server sees of a key. Values are sealed for it: KEY_PREFIX keeps sites apart."""
+        backend = caches[self.alias]
+        if backend.key_func is default_key_func:
+            return backend.make_key("").__add__  # optimisation: most keys need no call of ours
+        return backend.make_key
+
+    def read_many(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """Return the believed values among those under ``keys``."""
+        opened = ((key, self.open(key, data)) for key, data in self.fetch_many(keys).items())
+        return {key: entry for key, entry in opened if entry is not None}
+
+    def fetch_many(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Return values as they are stored, unverified."""
+        wanted = list(keys)
+        if not wanted:
+            return {}
+        with self._failures_named():
+            return self.backend.get_many(wanted)
+
+    def open(self, key: str, data: bytes) -> Entry | None:
+        """Return the entry that ``data`` holds if it is believed under ``key``."""
+        opened = self._ring.open(self.physical_key(key), data)
+        if not isinstance(opened, Unsealed):
+            if opened.as_of <= now() + FUTURE_TOLERANCE_US:
+                return opened
+            reason = "dated in the future"
+        else:
+            reason = opened.value
+        if opened is Unsealed.UNKNOWN_KEY:
+            degrade(
+                Event.UNKNOWN_KEY,
+                "",
+                reason,
+                "%r in the cache alias %r is sealed with a key that is not in "
+                'FRAGCACHE["SECRET_KEYS"]: sites that share entries must share them.',
+                key,
+                self.alias,
+            )
+        else:
+            degrade(
+                Event.UNBELIEVED,
+                "",
+                reason,
+                "%r in the cache alias %r is not believed: %s.",
+                key,
+                self.alias,
+                reason,
+            )
+        return None
+
+    def write_many(self, entries: Mapping[str, Entry], timeout: float | None) -> set[str]:
+        """Store entries for ``timeout`` seconds (None: for ever); return the keys refused."""
+        if not entries:
+            return set()
+        with self._writing():
+            refused = set(self.backend.set_many(self._sealed(entries), timeout))
+        count(Event.REFUSED, times=len(refused))
+        return refused
+
+    def add_many(self, entries: Mapping[str, Entry], timeout: float | None) -> set[str]:
+        """Store what is absent; return the keys that were there already."""
+        with self._writing():
+            return set(self.backend.add_many(self._sealed(entries), timeout))
+
+    def advance_many(
+        self,
+        entries: Mapping[str, Entry],
+        timeout: float | None,
+        seen: Mapping[str, bytes] | None = None,
+    ) -> set[str]:
+        """Store records unless a later one (by ``as_of``) is there; return the keys that stayed.
+
+        ``seen`` holds stored values that the caller read and decided to replace, whatever their
+        ``as_of``.
+        """
+        if not entries:
+            return set()
+        values = {
+            key: Advance(value=data, seen=(seen or {}).get(key))
+            for key, data in self._sealed(entries).items()
+        }
+        with self._writing():
+            return set(self.backend.advance_many(values, timeout))
+
+    def touch_many(self, keys: Iterable[str], timeout: float | None) -> set[str]:
+        """Let values live for ``timeout`` seconds from now; return the keys that are missing."""
+        wanted = list(keys)
+        if not wanted:
+            return set()
+        with self._writing():
+            return set(self.backend.touch_many(wanted, timeout))
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Delete what is under ``keys``."""
+        with self._writing():
+            self.backend.delete_many(list(keys))
+
+    def _sealed(self, entries: Mapping[str, Entry]) -> dict[str, bytes]:
+        seal, physical_key = self._ring.seal, self.physical_key
+        return {key: seal(physical_key(key), entry) for key, entry in entries.items()}
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        if not self.is_writable:
+            raise ReadOnly(
+                f"FRAGCACHE['READ_ONLY'] is set: nothing is written to the cache alias "
+                f"{self.alias!r} by this site."
+            )
+        with self._failures_named():
+            yield
+
+    @contextmanager
+    def _failures_named(self) -> Iterator[None]:
+        try:
+            yield
+        except self.backend.errors as error:
+            raise CacheUnavailable(
+                f"alias {self.alias!r}: {type(error).__name__}: {error}"
+            ) from error
+
+
+@cache
+def store(alias: str | None = None) -> Store:
+    """Return the store over ``alias``, or over the one that the settings name."""
+    settings = conf.settings()
+    return Store(
+        alias or settings.cache_alias, settings.secret_keys, read_only=settings.READ_ONLY
+    )
+
+
+def _forget(*, setting: str, **_kwargs: object) -> None:
+    if setting in {"FRAGCACHE", "CACHES", "SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
+        store.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="fragcache.store")

@@ -1,0 +1,221 @@
+"""Templates: rendering one, and what one is made of, read from its compiled form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any, Final
+
+from django.template import (
+    Engine,
+    Origin,
+    Template,
+    TemplateDoesNotExist,
+    VariableDoesNotExist,
+)
+from django.template.backends.django import Template as DjangoBackendTemplate
+from django.template.backends.django import reraise
+from django.template.base import FilterExpression, Node, Parser, Token, Variable
+from django.template.context import BaseContext, Context, make_context
+from django.template.library import InclusionNode
+from django.template.loader import get_template
+from django.template.loader_tags import ExtendsNode, IncludeNode
+from django.template.loaders.cached import Loader as CachedLoader
+
+from fragcache.exceptions import ImproperlyDeclared
+
+#: An attribute by which a tag names the fragment that it shows.
+SHOWN_FRAGMENT: Final = "fragcache_fragment_name"
+
+_DEFAULTING = frozenset({"default", "default_if_none"})
+_OPAQUE: Final = (str, Engine, Origin, Token, Parser, BaseContext, Variable)
+
+
+@dataclass(slots=True)
+class Closure:
+    """All that a template is made of, as far as its text says."""
+
+    #: Source by template name; "" for a literal name that no loader finds.
+    sources: dict[str, str] = field(default_factory=dict)
+    #: Functions and classes of tags and filters.
+    codes: list[Callable[..., Any]] = field(default_factory=list)
+    #: Names of the fragments it shows.
+    fragments: set[str] = field(default_factory=set)
+
+
+def render(backend_template: Any, context: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the output, and the names of the templates that were included by a variable.
+
+    This is ``render_to_string`` without a request, which gives a shared fragment no visitor's
+    data to show; it holds on to the Context, which knows what was included.
+    """
+    if not isinstance(backend_template, DjangoBackendTemplate):
+        return backend_template.render(context), ()
+    bound = make_context(context, autoescape=backend_template.backend.engine.autoescape)
+    try:
+        html = backend_template.template.render(bound)
+    except TemplateDoesNotExist as error:
+        reraise(error, backend_template.backend)
+    return html, _dynamic_includes(bound.render_context.dicts[0])
+
+
+def closure(template_name: str) -> Closure:
+    """Return what a template is made of.
+
+    Raises:
+        TemplateDoesNotExist, TemplateSyntaxError: as ``get_template`` does.
+        ImproperlyDeclared: it extends a template that a variable names.
+    """
+    found = Closure()
+    template = get_template(template_name)
+    if isinstance(template, DjangoBackendTemplate):
+        _add_template(template_name, template.template, template.backend.engine, found)
+    else:
+        _add_jinja2(template_name, template, found)
+    return found
+
+
+def resolve_argument(expression: FilterExpression, context: Context, undefined: list[str]) -> Any:
+    """Return the value of a tag's argument; one that does not resolve is named in ``undefined``.
+
+    The absent key of a mapping, and what ``|default`` is applied to, are no typos.
+    """
+    if not isinstance(expression.var, Variable):
+        return expression.resolve(context)
+    try:
+        value = expression.var.resolve(context)
+    except VariableDoesNotExist:
+        filters = {function.__name__ for function, _arguments in expression.filters}
+        if _DEFAULTING.isdisjoint(filters) and not _is_absent_key(expression.var, context):
+            undefined.append(str(expression.token))
+            return None
+        value = None
+    return expression.resolve(context) if expression.filters else value
+
+
+def is_reloading(template_name: str) -> bool:
+    """Whether the template's engine compiles anew for each render."""
+    template = get_template(template_name)
+    if not isinstance(template, DjangoBackendTemplate):
+        return False
+    loaders = template.backend.engine.template_loaders
+    return not any(isinstance(loader, CachedLoader) for loader in loaders)
+
+
+def _is_absent_key(variable: Variable, context: Context) -> bool:
+    *path, _key = variable.lookups or ("",)
+    if not path:
+        return False
+    try:
+        owner = Variable(".".join(path)).resolve(context)
+    except VariableDoesNotExist:
+        return False
+    return isinstance(owner, Mapping)
+
+
+def _dynamic_includes(render_state: Mapping[Any, Any]) -> tuple[str, ...]:
+    # IncludeNode.render() keeps what it loaded under itself, by the tuple of names tried.
+    names = {
+        template.name
+        for node, loaded in render_state.items()
+        if isinstance(node, IncludeNode) and _literal(node.template) is None
+        for template in loaded.values()
+    }
+    return tuple(sorted(names))
+
+
+def _add_template(name: str, template: Any, engine: Engine, found: Closure) -> None:
+    if name in found.sources:
+        return
+    # A partial (page.html#name) is known by the whole file that it stands in.
+    file_name = name.partition("#")[0]
+    whole = template if file_name == name else engine.get_template(file_name)
+    found.sources[name] = str(whole.source)
+    _Walk(engine, found).visit(template.nodelist)
+
+
+class _Walk:
+    """A walk over compiled nodes, with whatever attributes tags keep their parts in."""
+
+    def __init__(self, engine: Engine, found: Closure) -> None:
+        self.engine = engine
+        self.found = found
+        #: By id, and held so that no id is used twice.
+        self.seen: dict[int, Any] = {}
+
+    def visit(self, part: Any) -> None:
+        if id(part) in self.seen or isinstance(part, _OPAQUE):
+            return
+        self.seen[id(part)] = part
+        if isinstance(part, Template):
+            self._load(part.name or "<inline>", part)
+        elif isinstance(part, FilterExpression):
+            self.visit([function for function, _arguments in part.filters])
+        elif isinstance(part, dict):
+            self.visit(list(part.values()))
+        elif isinstance(part, FunctionType):
+            self.found.codes.append(part)
+        elif isinstance(part, list | tuple | set):
+            for inner in part:
+                self.visit(inner)
+        elif isinstance(part, Node) or type(part).__module__.startswith("django.template."):
+            self._visit_node(part)
+
+    def _visit_node(self, node: Any) -> None:
+        if not type(node).__module__.startswith("django."):
+            self.found.codes.append(type(node))
+        if isinstance(node, ExtendsNode):
+            self._load_parent(node)
+        elif isinstance(node, IncludeNode):
+            if (name := _literal(node.template)) is not None:
+                self._load(name)
+        elif isinstance(node, InclusionNode):
+            self._load_inclusion(node)
+        if shown := getattr(node, SHOWN_FRAGMENT, None):
+            self.found.fragments.add(shown)
+        self.visit(list(vars(node).values()))
+
+    def _load_parent(self, node: ExtendsNode) -> None:
+        name = _literal(node.parent_name)
+        if name is None:
+            raise ImproperlyDeclared(
+                f"A fragment's template extends {node.parent_name!s}, which only a render knows: "
+                "name the parent literally, so that its changes change the fragment's digest."
+            )
+        self._load(name)
+
+    def _load_inclusion(self, node: Any) -> None:
+        names = [node.filename] if isinstance(node.filename, str) else node.filename
+        for name in names if isinstance(names, list | tuple) else []:
+            self._load(name)
+
+    def _load(self, name: str, template: Template | None = None) -> None:
+        try:
+            loaded = template or self.engine.get_template(name)
+        except TemplateDoesNotExist:
+            self.found.sources.setdefault(name, "")
+        else:
+            _add_template(name, loaded, self.engine, self.found)
+
+
+def _literal(expression: Any) -> str | None:
+    """Return the text of a quoted template name, or None where a variable names it."""
+    if isinstance(expression.var, Variable) or expression.filters:
+        return None
+    return str(expression.var)
+
+
+def _add_jinja2(name: str, template: Any, found: Closure) -> None:
+    from jinja2 import meta
+
+    environment = template.backend.env
+    pending = [name]
+    while pending:
+        current = pending.pop()
+        if current in found.sources:
+            continue
+        source, _file, _is_current = environment.loader.get_source(environment, current)
+        found.sources[current] = source
+        named = meta.find_referenced_templates(environment.parse(source))
+        pending += [inner for inner in named if inner is not None]

@@ -1,0 +1,124 @@
+"""``{% load fragcache %}``: fragments in Django templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.template.base import FilterExpression, Node, Parser, Token, Variable, token_kwargs
+from django.template.context import Context
+from django.template.exceptions import TemplateSyntaxError
+from django.utils.safestring import SafeString
+
+from fragcache.reading import shown_fragments
+from fragcache.templates import SHOWN_FRAGMENT, resolve_argument
+
+register = template.Library()
+
+
+class FragmentNode(Node):
+    """``{% fragment %}``: one instance."""
+
+    def __init__(
+        self,
+        name: FilterExpression,
+        args: Sequence[FilterExpression],
+        kwargs: Mapping[str, FilterExpression],
+        target: str | None,
+    ) -> None:
+        self.name = name
+        self.args = args
+        self.kwargs = kwargs
+        self.target = target
+        if not isinstance(name.var, Variable):
+            setattr(self, SHOWN_FRAGMENT, str(name.var))
+
+    def render(self, context: Context) -> str:
+        undefined: list[str] = []
+        args = tuple(resolve_argument(value, context, undefined) for value in self.args)
+        return self.placed(context, self.shown(context, [args], undefined)[0])
+
+    def shown(self, context: Context, items: Sequence[Any], undefined: list[str]) -> list[str]:
+        """Return the HTML of the instances, "" for those that are not to be had."""
+        kwargs = {
+            name: resolve_argument(value, context, undefined)
+            for name, value in self.kwargs.items()
+        }
+        request = context.get("request")
+        return shown_fragments(
+            self.name.resolve(context),
+            items,
+            request=request if isinstance(request, HttpRequest) else None,
+            undefined=undefined,
+            **kwargs,
+        )
+
+    def placed(self, context: Context, result: str | list[str]) -> str:
+        """Return what the tag prints: nothing where ``as`` puts it into a variable."""
+        if self.target is None:
+            return result if isinstance(result, str) else SafeString("".join(result))
+        context[self.target] = result
+        return ""
+
+
+class FragmentsNode(FragmentNode):
+    """``{% fragments %}``: many instances in one round trip."""
+
+    def render(self, context: Context) -> str:
+        undefined: list[str] = []
+        items = resolve_argument(self.args[0], context, undefined)
+        return self.placed(context, self.shown(context, list(items or ()), undefined))
+
+
+@register.tag
+def fragment(parser: Parser, token: Token) -> FragmentNode:
+    """Show one instance of a fragment::
+
+    {% fragment "courses.course_card" course variant="row" %}
+    {% fragment "courses.course_card" course as card %}
+    """
+    return FragmentNode(*_parsed(parser, token))
+
+
+@register.tag
+def fragments(parser: Parser, token: Token) -> FragmentsNode:
+    """Show many instances of a fragment, fetched in one round trip::
+
+    {% fragments "courses.course_card" courses variant="row" %}
+    {% fragments "courses.course_card" courses as cards %}
+    """
+    name, args, kwargs, target = _parsed(parser, token)
+    if len(args) != 1:
+        raise TemplateSyntaxError(
+            f"{{% fragments %}} takes a name and one list of items, then name=value; "
+            f"got {len(args)} arguments: {token.contents!r}."
+        )
+    return FragmentsNode(name, args, kwargs, target)
+
+
+def _parsed(
+    parser: Parser, token: Token
+) -> tuple[FilterExpression, list[FilterExpression], dict[str, FilterExpression], str | None]:
+    tag, *bits = token.split_contents()
+    target = None
+    if len(bits) >= 2 and bits[-2] == "as":  # noqa: PLR2004
+        target = bits[-1]
+        bits = bits[:-2]
+    if not bits:
+        raise TemplateSyntaxError(f"{{% {tag} %}} needs the name of a fragment.")
+    name = parser.compile_filter(bits[0])
+    args: list[FilterExpression] = []
+    kwargs: dict[str, FilterExpression] = {}
+    for bit in bits[1:]:
+        named = token_kwargs([bit], parser)
+        if named:
+            kwargs |= named
+        elif kwargs:
+            raise TemplateSyntaxError(
+                f"{{% {tag} %}}: {bit!r} stands after a name=value: put it before."
+            )
+        else:
+            args.append(parser.compile_filter(bit))
+    return name, args, kwargs, target

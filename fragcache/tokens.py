@@ -1,0 +1,217 @@
+"""Tokens: what an invalidation replaces, and what this process knew of them when.
+
+An entry is stored only under tokens that were known before the data it shows was read, that is
+before the request began: an invalidation in between must not be undone by a render that began
+with the old data. Several copies of a token lie under keys that hash to different nodes; the
+highest counts, so that a lost node blanks no name and a returning one revives nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Kind
+from fragcache.exceptions import InvalidationFailed
+from fragcache.keys import token_key
+from fragcache.page import Page, now
+from fragcache.records import Token, token_moments, token_pair
+from fragcache.store import Store
+
+#: The clocks of two machines are assumed to differ by less than half of this, in microseconds.
+CLOCK_MARGIN_US: Final = 2 * FUTURE_TOLERANCE_US
+#: More remembered tokens than this, and all are forgotten: costs some renders, never truth.
+MEMORY_LIMIT: Final = 100_000
+
+
+class TokenName(NamedTuple):
+    """A fragment's token, or with encoded arguments the stamp of one instance."""
+
+    fragment: str
+    arguments: str | None = None
+
+
+@dataclass(slots=True)
+class Tokens:
+    """The tokens that one read found."""
+
+    current: Mapping[TokenName, Token]
+    _known_since: Mapping[TokenName, float]
+
+    def pair(self, fragment: TokenName, stamp: TokenName | None = None) -> bytes | None:
+        """Return the tokens under which an entry of the instance is current, if they are known."""
+        token = self.current.get(fragment)
+        stamped = self.current.get(stamp) if stamp else None
+        if token is None or (stamp and stamped is None):
+            return None
+        return token_pair(token, stamped)
+
+    def have_purged(self, tokens: bytes, names: Sequence[TokenName]) -> bool:
+        """Whether entries made under ``tokens`` may not even be served as stale."""
+        return any(
+            name in self.current and moment < self.current[name].purged_until
+            for name, moment in zip(names, token_moments(tokens), strict=False)
+        )
+
+    def allow_storing(self, names: Iterable[TokenName], page: Page) -> bool:
+        """Whether none of them can have been replaced since the page began."""
+        return all(self._is_older_than(page, name) for name in names)
+
+    def _is_older_than(self, page: Page, name: TokenName) -> bool:
+        token = self.current.get(name)
+        if token is None:
+            return False
+        if not page.is_request or self._known_since[name] <= page.began:
+            return True
+        return token.moment + CLOCK_MARGIN_US <= page.began_at
+
+
+def keys_of(store: Store, names: Iterable[TokenName]) -> dict[TokenName, list[str]]:
+    """Return the keys of all copies of each token."""
+    copies = range(store.backend.token_copies)
+    return {
+        name: [token_key(name.fragment, name.arguments, copy, store.room) for copy in copies]
+        for name in names
+    }
+
+
+def settle(
+    store: Store,
+    keys: Mapping[TokenName, list[str]],
+    found: Mapping[str, Entry],
+    *,
+    may_write: bool = True,
+) -> Tokens:
+    """Return the tokens that ``found`` holds; write those that are absent or have gaps.
+
+    Raises:
+        CacheUnavailable: a token is absent and cannot be written.
+    """
+    highest = {name: _highest(copies, found) for name, copies in keys.items()}
+    seen = {name: token for name, token in highest.items() if token is not None}
+    if not (may_write and store.is_writable):
+        return Tokens(seen, _memory.note(store.alias, seen))
+    _fill_gaps(store, keys, found, seen)
+    made: dict[TokenName, Token] = {}
+    if len(seen) < len(keys):
+        made, others = _create(store, {name: keys[name] for name in keys if name not in seen})
+        seen |= others
+    return Tokens(seen | made, _memory.note(store.alias, seen, made))
+
+
+def read(store: Store, names: Iterable[TokenName]) -> Tokens:
+    """Return tokens in a round trip of their own."""
+    keys = keys_of(store, names)
+    found = store.read_many(key for copies in keys.values() for key in copies)
+    return settle(store, keys, found)
+
+
+def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) -> None:
+    """Invalidate all that was made under the tokens of ``names``.
+
+    Raises:
+        InvalidationFailed: no copy of some token could be replaced.
+        CacheUnavailable: the cache did not answer.
+    """
+    keys = keys_of(store, names)
+    found = store.read_many(key for copies in keys.values() for key in copies)
+    moment = now()
+    successors = {
+        name: (_highest(copies, found) or Token.first(0)).successor(moment, purge=purge)
+        for name, copies in keys.items()
+    }
+    written = {
+        key: successors[name].sealed_form() for name, copies in keys.items() for key in copies
+    }
+    stayed = store.advance_many(written, None)
+    # Later tokens of another process in their place invalidate as well; anything else there is
+    # a cache that takes no writes.
+    there = store.read_many(stayed)
+    for name, copies in keys.items():
+        written_or_later = [
+            key not in stayed or (key in there and there[key].as_of >= written[key].as_of)
+            for key in copies
+        ]
+        if not any(written_or_later):
+            raise InvalidationFailed(
+                f"{name.fragment!r} is not invalidated: the cache alias {store.alias!r} refused "
+                "the new token. Try again when it accepts writes."
+            )
+    _memory.note(store.alias, successors)
+
+
+class _Memory:
+    """Since when this process knows which token (monotonic seconds)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, TokenName], tuple[bytes, float]] = {}
+
+    def note(
+        self,
+        alias: str,
+        seen: Mapping[TokenName, Token],
+        made: Mapping[TokenName, Token] | None = None,
+    ) -> dict[TokenName, float]:
+        """Return since when each token is known.
+
+        One that was absent and ``made`` here replaces none that a running render could know.
+        """
+        moment = time.monotonic()
+        since = {}
+        with self._lock:
+            if len(self._known) > MEMORY_LIMIT:
+                self._known.clear()
+            for name, token in seen.items():
+                identity, known = self._known.get((alias, name), (b"", 0.0))
+                since[name] = known if identity == token.identity else moment
+                self._known[alias, name] = (token.identity, since[name])
+            for name, token in (made or {}).items():
+                since[name] = 0.0
+                self._known[alias, name] = (token.identity, 0.0)
+        return since
+
+
+_memory = _Memory()
+
+
+def _highest(copies: Iterable[str], found: Mapping[str, Entry]) -> Token | None:
+    entries = (found[key] for key in copies if key in found)
+    tokens = [Token.from_entry(entry) for entry in entries if entry.kind == Kind.TOKEN]
+    return max(tokens, key=lambda token: token.identity, default=None)
+
+
+def _create(
+    store: Store, keys: Mapping[TokenName, list[str]]
+) -> tuple[dict[TokenName, Token], dict[TokenName, Token]]:
+    """Return the tokens made here, and those that others made first."""
+    moment = now()
+    made = {name: Token.first(moment) for name in keys}
+    written = {key: made[name].sealed_form() for name, copies in keys.items() for key in copies}
+    stayed = store.add_many(written, None)
+    there = store.read_many(stayed) if stayed else {}
+    store.write_many({key: written[key] for key in stayed - there.keys()}, None)  # not believed
+    others = {}
+    for name, copies in keys.items():
+        if token := _highest(copies, there):
+            others[name] = token
+            del made[name]
+    return made, others
+
+
+def _fill_gaps(
+    store: Store,
+    keys: Mapping[TokenName, list[str]],
+    found: Mapping[str, Entry],
+    tokens: Mapping[TokenName, Token],
+) -> None:
+    lower = {
+        key: token.sealed_form()
+        for name, token in tokens.items()
+        for key in keys[name]
+        if key not in found or Token.from_entry(found[key]).identity != token.identity
+    }
+    store.advance_many(lower, None)

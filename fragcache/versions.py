@@ -1,0 +1,135 @@
+"""Versions: which state of the data an instance shows, and when that was about to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model, QuerySet
+from django.db.models.functions import Now
+
+from fragcache import items
+from fragcache.arguments import MISSING, Instance
+from fragcache.declarations import Fragment
+from fragcache.exceptions import ImproperlyDeclared
+from fragcache.keys import encode_version, microseconds
+from fragcache.page import Page, now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """The version of one instance, encoded, and its ``as_of`` in microseconds since 1970."""
+
+    encoded: str
+    as_of: int
+    #: The object that a view loaded may be older than this version: render from a new one.
+    is_of_database: bool = False
+
+
+def of_instances(
+    fragment: Fragment, instances: Sequence[Instance], page: Page
+) -> list[Version | None]:
+    """Return the versions of instances of a versioned fragment, None where there is no row.
+
+    What a view loaded carries its version with it; primary keys cost one query in all.
+    """
+    paths = fragment.version_paths
+    if paths is None:
+        return _computed(fragment, instances, page)
+    versions: list[Version | None] = []
+    unknown: list[int] = []
+    for position, (arguments, _encoded) in enumerate(instances):
+        value = _loaded(arguments[0] if arguments else None, paths)
+        if value is MISSING:
+            unknown.append(position)
+            versions.append(None)
+        else:
+            versions.append(Version(encoded=encode_version(value), as_of=page.began_at))
+    if unknown:
+        keys = [_primary_key(fragment, instances[position]) for position in unknown]
+        queried = _queried(fragment, keys, paths)
+        for position, key in zip(unknown, keys, strict=True):
+            versions[position] = queried.get(key)
+    return versions
+
+
+def read_rows(
+    queryset: QuerySet[Any], paths: Sequence[str], owner: str
+) -> Iterable[tuple[Any, Version]]:
+    """Return (primary key, version) of each row; ``as_of`` is the database's clock.
+
+    Raises:
+        ImproperlyDeclared: a path leads over a relation to many rows.
+    """
+    seen = set()
+    for pk, *values, moment in queryset.values_list("pk", *paths, Now()):
+        if pk in seen:
+            raise ImproperlyDeclared(
+                f"{owner}: its version {', '.join(paths)} has several values for {pk!r}: a path "
+                "must not lead over a relation to many rows. Use a function as version."
+            )
+        seen.add(pk)
+        value = values[0] if len(values) == 1 else tuple(values)
+        yield (
+            pk,
+            Version(
+                encoded=encode_version(value), as_of=microseconds(moment), is_of_database=True
+            ),
+        )
+
+
+def _computed(
+    fragment: Fragment, instances: Sequence[Instance], page: Page
+) -> list[Version | None]:
+    has_primary_keys = fragment.item_model is not None and any(
+        not isinstance(arguments[0], Model) for arguments, _ in instances if arguments
+    )
+    as_of = now() if has_primary_keys or not page.is_request else page.began_at
+    given = [arguments for arguments, _encoded in instances]
+    loaded = items.load(fragment, given) if has_primary_keys else given
+    return [
+        None
+        if arguments is None
+        else Version(
+            encoded=encode_version(fragment.get_version(*arguments)),
+            as_of=as_of,
+            is_of_database=True,
+        )
+        for arguments in loaded
+    ]
+
+
+def _queried(fragment: Fragment, keys: Sequence[Any], paths: Sequence[str]) -> dict[Any, Version]:
+    queryset = items.rows(fragment)
+    if queryset is None:
+        raise ImproperlyDeclared(
+            f"{fragment.name}: its version is the path {', '.join(paths)}, but it has no model. "
+            "Give it items or model, or a function as version."
+        )
+    return dict(read_rows(items.restricted(queryset, keys), paths, fragment.name))
+
+
+def _primary_key(fragment: Fragment, instance: Instance) -> Any:
+    if not instance.arguments or fragment.item_model is None:
+        return None
+    return fragment.parameters.canonical(instance.arguments)[0]
+
+
+def _loaded(row: Any, paths: Sequence[str]) -> Any:
+    """Return the version that an object in memory carries, or MISSING."""
+    if not isinstance(row, Model):
+        return MISSING
+    values = []
+    for path in paths:
+        owner: Any = row
+        *relations, name = path.split("__")
+        for relation in relations:
+            owner = owner._state.fields_cache.get(relation, MISSING) if owner else owner
+            if owner is MISSING:
+                return MISSING
+        value = None if owner is None else vars(owner).get(name, MISSING)
+        if value is MISSING:
+            return MISSING
+        values.append(value)
+    return values[0] if len(values) == 1 else tuple(values)

@@ -1,0 +1,120 @@
+"""Batches: the instances of a fragment with their versions, in flat memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+
+from fragcache import items, page, versions
+from fragcache.arguments import Instance
+from fragcache.declarations import Fragment, is_rows
+from fragcache.exceptions import ImproperlyDeclared
+from fragcache.versions import Version
+
+Batch = list[tuple[Instance, Version | None]]
+
+
+def batches(
+    fragment: Fragment, size: int, only: Sequence[str] | None = None
+) -> Iterator[Batch]:
+    """Yield the instances that are to be warm; the version is None for a fragment without.
+
+    ``only`` restricts them to items of these primary keys (or texts).
+
+    Raises:
+        ImproperlyDeclared: the fragment lists no items.
+    """
+    found = fragment.get_items()
+    if found is None:
+        yield from _chunks(_from_choices(fragment), fragment, size)
+    elif not is_rows(found):
+        yield from _chunks(_from_iterable(fragment, found, only), fragment, size)
+    else:
+        if only is not None:
+            convert = fragment.parameters.pk_to_python
+            found = items.restricted(found, [convert(pk) if convert else pk for pk in only])
+        yield from _from_rows(fragment, found, size)
+
+
+def size_of(fragment: Fragment) -> int | None:
+    """Return how many instances there are, for a progress bar; None where that is not cheap."""
+    found = fragment.get_items()
+    combinations = len(fragment.choice_combinations())
+    if found is None:
+        return combinations
+    if isinstance(found, QuerySet):
+        return found.count() * combinations
+    return len(found) * combinations if isinstance(found, Sequence) else None
+
+
+def _from_rows(fragment: Fragment, rows: QuerySet[Any], size: int) -> Iterator[Batch]:
+    combinations = fragment.choice_combinations()
+    paths = fragment.version_paths
+    for chunk in _keyset(rows, size, fragment.name, paths):
+        pairs = [
+            (fragment.parameters.instance((pk,), choices), version)
+            for pk, version in chunk
+            for choices in combinations
+        ]
+        if paths is not None:
+            yield pairs
+        else:
+            yield from _chunks((instance for instance, _ in pairs), fragment, len(pairs))
+
+
+def _keyset(
+    rows: QuerySet[Any], size: int, owner: str, paths: Sequence[str] | None
+) -> Iterator[list[tuple[Any, Version | None]]]:
+    """Yield lists of (pk, version, where it is a path) of ``size`` rows each.
+
+    A page per query by primary key, so that memory is flat with every driver, behind connection
+    poolers too. A slice, which cannot be ordered anew, is read in one piece.
+    """
+
+    def read(part: QuerySet[Any]) -> list[tuple[Any, Version | None]]:
+        if paths is not None:
+            return list(versions.read_rows(part, paths, owner))
+        return [(pk, None) for pk in part.values_list("pk", flat=True)]
+
+    if rows.query.is_sliced or rows.query.combinator:
+        yield read(rows)
+        return
+    ordered = rows.order_by("pk")
+    chunk = read(ordered[:size])
+    while chunk:
+        yield chunk
+        chunk = read(ordered.filter(pk__gt=chunk[-1][0])[:size]) if len(chunk) == size else []
+
+
+def _from_iterable(
+    fragment: Fragment, found: Iterable[Any], only: Sequence[str] | None
+) -> Iterator[Instance]:
+    combinations = fragment.choice_combinations()
+    for item in found:
+        arguments = item if isinstance(item, tuple) else (item,)
+        if only is None or str(getattr(arguments[0], "pk", arguments[0])) in only:
+            for choices in combinations:
+                yield fragment.parameters.instance(arguments, choices)
+
+
+def _from_choices(fragment: Fragment) -> Iterator[Instance]:
+    if not fragment.is_warmable:
+        raise ImproperlyDeclared(
+            f"{fragment.name} cannot be warmed: it has no items, and parameters without choices "
+            "or defaults."
+        )
+    for choices in fragment.choice_combinations():
+        yield fragment.parameters.instance((), choices)
+
+
+def _chunks(instances: Iterable[Instance], fragment: Fragment, size: int) -> Iterator[Batch]:
+    iterator = iter(instances)
+    while chunk := list(itertools.islice(iterator, size)):
+        if not fragment.is_versioned:
+            yield [(instance, None) for instance in chunk]
+            continue
+        known = versions.of_instances(fragment, chunk, page.outside())
+        yield [pair for pair in zip(chunk, known, strict=True) if pair[1] is not None]

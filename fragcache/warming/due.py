@@ -1,0 +1,94 @@
+"""What is due: two tiny commands per instance tell, and no entry travels."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+from fragcache import tokens
+from fragcache.declarations import Fragment
+from fragcache.entry import Entry, Kind
+from fragcache.keys import entry_key, head_key
+from fragcache.page import now
+from fragcache.records import Head
+from fragcache.slots import Slot, includes_are_current, token_names
+from fragcache.store import Store
+
+
+#: Entries are rebuilt over this last part of their max_age, so that they do not all end at once.
+SPREAD: Final = 0.2
+_SECOND: Final = 1_000_000
+
+
+def due_slots(
+    fragment: Fragment, cache: Store, slots: Sequence[Slot], *, force: bool, dry: bool
+) -> list[Slot]:
+    """Return the slots that have to be rendered; the lives of the others' entries are extended.
+
+    One multi-get of heads and tokens, which are read before the data that will be stored under
+    them; one touch of the entries that the heads name, which answers what was evicted.
+
+    Raises:
+        CacheUnavailable: the cache does not answer.
+    """
+    current = _read_heads(fragment, cache, slots, dry=dry)
+    if force or not fragment.is_versioned:
+        return list(slots)
+    kept = {
+        entry_key(slot.base, slot.suffix, cache.room): slot
+        for slot, head in current
+        if _is_current(fragment, slot, head)
+    }
+    missing = _missing(cache, list(kept), fragment.life, dry=dry)
+    fresh = {id(slot) for key, slot in kept.items() if key not in missing}
+    return [slot for slot in slots if id(slot) not in fresh]
+
+
+def _read_heads(
+    fragment: Fragment, cache: Store, slots: Sequence[Slot], *, dry: bool
+) -> list[tuple[Slot, Entry]]:
+    """Give slots their tokens and stored heads; return those whose head is believed."""
+    head_keys = {slot.base: head_key(slot.base, slot.digest, cache.room) for slot in slots}
+    names = [name for slot in slots for name in token_names(fragment, slot.instance)]
+    token_keys = tokens.keys_of(cache, dict.fromkeys(names))
+    wanted = [*head_keys.values(), *(key for copies in token_keys.values() for key in copies)]
+    stored = cache.fetch_many(wanted)
+    opened = {key: cache.open(key, data) for key, data in stored.items()}
+    found = {key: entry for key, entry in opened.items() if entry is not None}
+    settled = tokens.settle(cache, token_keys, found, may_write=not dry)
+    heads = []
+    for slot in slots:
+        key = head_keys[slot.base]
+        slot.tokens = settled.pair(*token_names(fragment, slot.instance))
+        slot.head_bytes = stored.get(key)
+        head = found.get(key)
+        if head is not None and head.kind == Kind.HEAD:
+            slot.head = Head.unpack(head.payload)
+            heads.append((slot, head))
+    return heads
+
+
+def _is_current(fragment: Fragment, slot: Slot, head: Entry) -> bool:
+    assert slot.head is not None
+    return (
+        slot.head.suffix == slot.suffix
+        and not slot.head.is_tombstone
+        and head.tokens == slot.tokens
+        and includes_are_current(head)
+        and not _is_old(fragment, slot, head)
+    )
+
+
+def _is_old(fragment: Fragment, slot: Slot, head: Entry) -> bool:
+    max_age = fragment.effective_max_age
+    if max_age is None:
+        return False
+    part = zlib.crc32(slot.base.encode()) / 2**32
+    return now() - head.built_at > max_age * (1 - SPREAD * part) * _SECOND
+
+
+def _missing(cache: Store, keys: list[str], life: float | None, *, dry: bool) -> set[str]:
+    if dry:
+        return set(keys) - cache.fetch_many(keys).keys()
+    return cache.touch_many(keys, life)

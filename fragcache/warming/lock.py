@@ -1,0 +1,80 @@
+"""The lock: one run at a time, held in the cache and for a bounded time only."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final
+
+from fragcache.entry import Entry, Kind
+from fragcache.exceptions import FragcacheError
+from fragcache.keys import lock_key
+from fragcache.page import now
+from fragcache.records import pack_document, unpack_document
+from fragcache.store import Store
+
+#: Seconds that a lock outlives the last sign of its holder.
+LIFE: Final = 60
+_POLL: Final = 0.2
+
+
+class Locked(FragcacheError):
+    """Another run holds the lock."""
+
+
+@dataclass(slots=True)
+class WarmingLock:
+    """A context manager; ``wait`` is how many seconds to wait for the lock.
+
+    Raises:
+        Locked: another run holds it.
+        CacheUnavailable: the cache does not answer.
+    """
+
+    store: Store
+    wait: float = 0.0
+    _key: str = ""
+    _owner: str = ""
+
+    def __enter__(self) -> WarmingLock:
+        self._key = lock_key("warm", self.store.room)
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{now()}"
+        deadline = time.monotonic() + self.wait
+        while not self._acquire():
+            if time.monotonic() >= deadline:
+                raise Locked(self._holder())
+            time.sleep(_POLL)
+        return self
+
+    def renew(self) -> None:
+        """Show that the holder lives; to be called at least every ``LIFE`` seconds."""
+        self.store.touch_many([self._key], LIFE)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        entry = self.store.read_many([self._key]).get(self._key)
+        if entry is not None and unpack_document(entry.payload)["owner"] == self._owner:
+            self.store.delete_many([self._key])
+
+    def _acquire(self) -> bool:
+        moment = now()
+        payload = pack_document({"owner": self._owner, "since": moment})
+        entry = Entry(Kind.LOCK, payload, as_of=moment, built_at=moment)
+        return not self.store.add_many({self._key: entry}, LIFE)
+
+    def _holder(self) -> str:
+        entry = self.store.read_many([self._key]).get(self._key)
+        if entry is None:
+            return "Another run holds the lock."
+        holder = unpack_document(entry.payload)
+        host, pid, _moment = holder["owner"].rsplit(":", 2)
+        since = datetime.fromtimestamp(holder["since"] / 1_000_000, UTC)
+        return f"Another run holds the lock: process {pid} on {host}, since {since:%H:%M:%S} UTC."

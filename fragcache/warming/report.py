@@ -1,0 +1,68 @@
+"""The report of a run: what was planned and done, per fragment and in all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Final
+
+FORMAT: Final = 1
+
+
+class Status(StrEnum):
+    """How a run ended."""
+
+    OK = "ok"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+    LOCKED = "locked"
+    INTERRUPTED = "interrupted"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one fragment's instances, and the seconds they took."""
+
+    planned: int = 0
+    fresh: int = 0
+    rendered: int = 0
+    stored: int = 0
+    refused: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def due(self) -> int:
+        """How many are missing or stale; after a dry run, what would be rendered."""
+        return self.planned - self.fresh
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            *(getattr(self, part.name) + getattr(other, part.name) for part in fields(Tally))
+        )
+
+
+@dataclass(slots=True)
+class Report:
+    """One execution of ``warm_fragments``."""
+
+    status: Status = Status.OK
+    fragments: dict[str, Tally] = field(default_factory=dict)
+
+    @property
+    def totals(self) -> Tally:
+        return sum(self.fragments.values(), Tally())
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the document that ``--json`` prints."""
+        return {
+            "format": FORMAT,
+            "status": str(self.status),
+            "fragments": {name: _rounded(tally) for name, tally in self.fragments.items()},
+            "totals": _rounded(self.totals),
+        }
+
+
+def _rounded(tally: Tally) -> dict[str, Any]:
+    return asdict(tally) | {"seconds": round(tally.seconds, 3)}

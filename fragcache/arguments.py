@@ -28,6 +28,9 @@ class Missing:
 
 MISSING: Final = Missing()
 
+#: What the reading functions take beside a fragment's own arguments.
+RESERVED: Final = frozenset({"f", "items", "request", "using", "default", "storable"})
+
 
 class Instance(NamedTuple):
     """A fragment's arguments: as they were given, in the signature's order, and encoded."""
@@ -125,7 +128,8 @@ class Parameters:
                 raise self._misfit(f"has no parameter {name!r}.{did_you_mean(name, self.names)}")
             if name in given:
                 raise self._misfit(f"got {name!r} twice")
-        values |= given | kwargs
+        values |= given
+        values |= kwargs
         if len(args) > len(self.names):
             raise self._misfit(f"takes {len(self.names)} arguments, not {len(args)}: {args!r}")
         absent = [name for name in required if name not in values]
@@ -157,6 +161,11 @@ def parameters_of(
             raise ImproperlyDeclared(
                 f"{owner}: its function takes {parameter} ({parameter.kind.description}); "
                 "arguments are part of a key, so it must take plain, named parameters."
+            )
+        if parameter.name in RESERVED:
+            raise ImproperlyDeclared(
+                f"{owner}: a parameter cannot be called {parameter.name!r}, as get_fragment() "
+                "takes an argument of that name."
             )
         names.append(parameter.name)
         if parameter.default is not parameter.empty:
@@ -191,4 +200,3 @@ def plain(value: Any) -> Any:
     if getattr(value, "is_anonymous", None) is True:
         return None
     return value
-

@@ -50,7 +50,7 @@ class Language(Axis):
         return translation.get_language()
 
     def values(self) -> list[str]:
-        if settings.is_overridden("LANGUAGES"):
+        if settings.is_overridden("LANGUAGES"):  # type: ignore[misc]
             return [code for code, _name in settings.LANGUAGES]
         return [settings.LANGUAGE_CODE]
 
@@ -100,7 +100,7 @@ class CurrentSite(Axis):
             if former is missing:
                 del settings.SITE_ID
             else:
-                settings.SITE_ID = former  # type: ignore[misc]
+                settings.SITE_ID = former
 
 
 @cache

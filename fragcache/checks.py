@@ -10,12 +10,13 @@ from django.conf import settings as django_settings
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.dummy import DummyCache
-from django.core.checks import CheckMessage, Error, Warning as CheckWarning
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 from django.db import DatabaseError
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.module_loading import import_string
 
-from fragcache import axes, conf, registry
+from fragcache import conf, registry
 from fragcache.axes import Axis
 from fragcache.backends.generic import adapt
 from fragcache.declarations import Fragment

@@ -41,7 +41,8 @@ class Settings:
         """The keys that entries are sealed with: the first seals, all of them verify."""
         if self.SECRET_KEYS:
             return self.SECRET_KEYS
-        return [django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS]
+        keys = [django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS]
+        return [key.decode() if isinstance(key, bytes) else key for key in keys]
 
 
 NAMES = tuple(f.name for f in fields(Settings) if f.name.isupper())

@@ -13,7 +13,7 @@ from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import ModelIterable
 
 from fragcache import axes, conf
-from fragcache.arguments import MISSING, Parameters, parameters_of
+from fragcache.arguments import MISSING, Missing, Parameters, parameters_of
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.suggestions import did_you_mean
 from fragcache.tokens import TokenName
@@ -43,8 +43,8 @@ class Fragment:
     choices: Mapping[str, Sequence[Any]] = {}
     prefetch_related: Sequence[Any] = ()
     vary_on: Sequence[str] = ()
-    timeout: float | None = MISSING  # type: ignore[assignment]
-    max_age: float | None = MISSING  # type: ignore[assignment]
+    timeout: float | None | Missing = MISSING
+    max_age: float | None | Missing = MISSING
     stale_while_revalidate: float = 0
     stale_if_error: float = 0
     revision: str | int = ""
@@ -152,14 +152,14 @@ class Fragment:
 
     @property
     def effective_timeout(self) -> float | None:
-        return conf.settings().TIMEOUT if self.timeout is MISSING else self.timeout
+        return conf.settings().TIMEOUT if isinstance(self.timeout, Missing) else self.timeout
 
     @property
     def effective_max_age(self) -> float | None:
         """Seconds after which an entry is rebuilt, whatever its version says."""
         if not self.is_versioned:
             return self.effective_timeout
-        if self.max_age is not MISSING:
+        if not isinstance(self.max_age, Missing):
             return self.max_age
         timeout = self.effective_timeout
         return None if timeout is None else timeout * MAX_AGE_TIMEOUTS

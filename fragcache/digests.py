@@ -22,7 +22,7 @@ from django.core.signals import setting_changed
 from django.utils import translation
 from django.utils.autoreload import file_changed
 
-from fragcache import axes
+from fragcache import axes, registry
 from fragcache.codes import code_parts
 from fragcache.declarations import Fragment
 from fragcache.templates import closure, is_reloading
@@ -73,7 +73,7 @@ def digest_of(fragment: Fragment) -> str:
 @functools.lru_cache(maxsize=1024)
 def includes_digest(template_names: tuple[str, ...]) -> str:
     """Return the digest of templates that were included by a variable's value."""
-    return _digest(part for name in template_names for part in _template_parts(name))
+    return _digest(part for name in template_names for part in _template_parts(name, set()))
 
 
 def _parts(fragment: Fragment) -> Iterable[str]:
@@ -89,23 +89,23 @@ def _parts(fragment: Fragment) -> Iterable[str]:
     for function in functions:
         yield from code_parts(function)
     if fragment.template_name is not None:
-        yield from _template_parts(fragment.template_name)
+        yield from _template_parts(fragment.template_name, {fragment.name})
 
 
-def _template_parts(template_name: str) -> Iterable[str]:
-    from fragcache import registry
-
+def _template_parts(template_name: str, shown: set[str]) -> Iterable[str]:
+    """Yield the parts of a template; ``shown`` are fragments that need not be followed again."""
     found = closure(template_name)
     for name in sorted(found.sources):
         yield f"template {name}\n{found.sources[name]}"
     for code in found.codes:
         yield from code_parts(code)
-    for name in sorted(found.fragments):
+    for name in sorted(found.fragments - shown):
+        shown.add(name)
         inner = registry.find(name)
-        if inner is not None and inner.template_name not in {None, *found.sources}:
-            yield f"shows {name} {inner.revision}"
+        if inner is not None and inner.template_name is not None:
+            yield f"shows {name} {inner.axes} {inner.revision}"
             yield from code_parts(inner.context_function)
-            yield from _template_parts(inner.template_name)
+            yield from _template_parts(inner.template_name, shown)
 
 
 @functools.cache

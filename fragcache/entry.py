@@ -139,7 +139,7 @@ class Ring:
             return Unsealed.FORGED
         tagged = data[_PREFIX.size + _FIXED.size : end]
         if flags & _HAS_CRITICAL and not UNDERSTOOD.issuperset(
-            filter(_is_critical, _unpack_fields(tagged))
+            tag for tag in _unpack_fields(tagged) if _is_critical(tag)
         ):
             return Unsealed.UNKNOWN_FIELD
         return Entry(kind, payload, as_of, built_at, fresh_until, tokens, tagged)

@@ -35,7 +35,10 @@ def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list
     rows = [
         ("fragment", fragment.name),
         ("template", fragment.template_name or "none here: rendered by the source"),
-        ("arguments", f"{', '.join(map(repr, instance.arguments)) or 'none'} -> {instance.encoded}"),
+        (
+            "arguments",
+            f"{', '.join(map(repr, instance.arguments)) or 'none'} -> {instance.encoded}",
+        ),
         ("axes", ", ".join(f"{name}={value}" for name, value in values.items()) or "none"),
         ("digest", digest),
     ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 from hashlib import blake2b
@@ -28,7 +28,7 @@ MAX_BYTES: Final = 200
 NOTHING: Final = "-"
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_NAIVE_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001
+_NAIVE_EPOCH = dt.datetime(1970, 1, 1)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.,/+-]")
 _HASH_CHARACTERS = 32
@@ -191,7 +191,7 @@ def _mapping(value: Mapping[Any, Any]) -> str:
     return _tagged("m", "".join(sorted(encode(key) + encode(item) for key, item in value.items())))
 
 
-_ENCODERS: dict[type, Any] = {
+_ENCODERS: Final[dict[type, Callable[[Any], str]]] = {
     Encoded: str,
     Reference: lambda value: _tagged("o", encode(value.label) + encode(value.pk)),
     type(None): lambda _: "n",

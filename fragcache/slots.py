@@ -118,7 +118,9 @@ def _advance_heads(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> N
     for slot in slots:
         key = head_key(slot.base, slot.digest, store.room)
         former = slot.head.suffix if slot.head else ""
-        predecessor = former if former != slot.suffix else slot.head.predecessor if slot.head else ""
+        predecessor = (
+            former if former != slot.suffix else slot.head.predecessor if slot.head else ""
+        )
         head = Head(suffix=slot.suffix, predecessor=predecessor)
         heads[key] = _sealed(fragment, slot, Kind.HEAD, head.pack())
         if slot.head_bytes is not None:

@@ -173,9 +173,7 @@ class Store:
 def store(alias: str | None = None) -> Store:
     """Return the store over ``alias``, or over the one that the settings name."""
     settings = conf.settings()
-    return Store(
-        alias or settings.cache_alias, settings.secret_keys, read_only=settings.READ_ONLY
-    )
+    return Store(alias or settings.cache_alias, settings.secret_keys, read_only=settings.READ_ONLY)
 
 
 def _forget(*, setting: str, **_kwargs: object) -> None:

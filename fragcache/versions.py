@@ -73,9 +73,7 @@ def read_rows(
         value = values[0] if len(values) == 1 else tuple(values)
         yield (
             pk,
-            Version(
-                encoded=encode_version(value), as_of=microseconds(moment), is_of_database=True
-            ),
+            Version(encoded=encode_version(value), as_of=microseconds(moment), is_of_database=True),
         )
 
 

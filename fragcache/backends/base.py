@@ -68,8 +68,9 @@ class FragmentBackend(BaseCache):
         refused = self.too_large(data)
         if refused:
             self.delete_many(refused, version=version)
-        for key in data.keys() - set(refused):
-            self.set(key, data[key], timeout, version=version)
+        for key, value in data.items():
+            if key not in refused:
+                self.set(key, value, timeout, version=version)
         return refused
 
     def add_many(
@@ -190,9 +191,7 @@ class BulkBackend(FragmentBackend):
         return not self.touch_many([key], timeout, version=version)
 
 
-def advances_over(
-    values: Mapping[str, Advance], stored: Callable[[str], bytes | None]
-) -> set[str]:
+def advances_over(values: Mapping[str, Advance], stored: Callable[[str], bytes | None]) -> set[str]:
     """Return the keys whose value may be written, given what is stored under them.
 
     It may where nothing is stored, or no sealed value; one of no higher rank; one from further in
@@ -207,8 +206,8 @@ def horizon() -> int:
     return time.time_ns() // 1000 + FUTURE_TOLERANCE_US
 
 
-def _goes(new: Advance, stored: bytes | None, limit: int) -> bool:
-    if stored is None or stored == new.seen:
+def _goes(new: Advance, stored: object, limit: int) -> bool:
+    if not isinstance(stored, bytes) or stored == new.seen:
         return True
     held = rank(stored)
     return held <= rank(new.value) or held > limit

@@ -6,8 +6,8 @@
     str bool None float list dict, large int b"\\x00j" JSON
     bytes that would read as one of these    b"\\x00b" the bytes
 
-What another program has pickled into the same cache comes back as bytes. Sources: the failures
-counted in Django's ticket 29867 and CVE-2021-33026 (Flask-Caching) of caches that unpickle.
+What another program has pickled into the same cache comes back as bytes: whoever can write to a
+cache that unpickles can run code on its readers (CVE-2021-33026 of Flask-Caching is one).
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ _INTEGER: Final = re.compile(rb"-?[0-9]{1,20} {0,19}")
 _NATIVE_INTEGERS: Final = range(-(2**63), 2**64)
 #: No other first byte needs a look at the rest.
 _MARKED: Final = frozenset(bytes([byte]) for byte in b"\x00-0123456789")
+_PLAIN: Final = (
+    "A raw cache stores bytes, str, int, float, bool, None, lists and dicts with str keys"
+)
+_REMEDY: Final = "Convert it, or keep it in another alias of CACHES with a backend that pickles."
 _SCALARS: Final = frozenset({str, bool, type(None), float, int})
 
 
@@ -70,7 +74,7 @@ def loads(data: bytes) -> Any:
         if form == _JSON:
             return json.loads(rest)
         if form == _SAFE:
-            return mark_safe(rest.decode(errors="surrogatepass"))  # noqa: S308 (stored as safe)
+            return mark_safe(rest.decode(errors="surrogatepass"))
     except (ValueError, RecursionError):
         return MISSING
     return data
@@ -93,10 +97,3 @@ def _refuse_what_needs_pickle(value: object) -> None:
     elif kind not in _SCALARS:
         raise TypeError(f"{_PLAIN}, not {kind.__qualname__}: {value!r:.80}. {_REMEDY}")
 
-
-_PLAIN: Final = (
-    "A raw cache stores bytes, str, int, float, bool, None, lists and dicts with str keys"
-)
-_REMEDY: Final = (
-    "Convert it, or keep it in another alias of CACHES with a backend that pickles."
-)

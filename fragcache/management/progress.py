@@ -62,9 +62,7 @@ class Progress:
     def _size(self) -> int | None:
         if self._plan.only is not None:
             return None
-        sizes = [
-            size_of(fragment) for fragment in self._plan.fragments
-        ]
+        sizes = [size_of(fragment) for fragment in self._plan.fragments]
         combinations = [
             len(axes.combinations(f.axes, _chosen(f, self._plan))) for f in self._plan.fragments
         ]

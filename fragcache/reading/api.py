@@ -66,7 +66,8 @@ def get_fragments(
     """Return the HTML of many instances in the order of ``items``; a tuple is several arguments.
 
     One round trip for all, one query for all primary keys, one bulk write for all misses.
-    ``storable=False`` renders what is missing without storing it. Further arguments and errors are those of ``get_fragment``.
+    ``storable=False`` renders what is missing without storing it. Further arguments and errors
+    are those of ``get_fragment``.
     """
     fragment, cache = resolve(f, using)
     if fragment is None:

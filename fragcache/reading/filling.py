@@ -36,9 +36,7 @@ def fill(
     stored = [slot for slot in rendered if slot.tokens] if may_store and cache.is_writable else []
     count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
     if stored:
-        shielded(
-            [], places.write, cache, fragment, stored, with_heads=needs_heads(fragment, page)
-        )
+        shielded([], places.write, cache, fragment, stored, with_heads=needs_heads(fragment, page))
     return {slot.base: slot.output.html for slot in rendered if slot.output is not None}
 
 

@@ -128,7 +128,11 @@ def _judged(
 
 
 def _verdict(
-    entry: Entry | None, pair: bytes | None, current: Tokens | None, moment: int, names: Sequence[TokenName]
+    entry: Entry | None,
+    pair: bytes | None,
+    current: Tokens | None,
+    moment: int,
+    names: Sequence[TokenName],
 ) -> Verdict:
     if entry is None or entry.kind != Kind.HTML:
         return Verdict.MISSING

@@ -43,8 +43,7 @@ class FragmentNode(Node):
     def shown(self, context: Context, items: Sequence[Any], undefined: list[str]) -> list[str]:
         """Return the HTML of the instances, "" for those that are not to be had."""
         kwargs = {
-            name: resolve_argument(value, context, undefined)
-            for name, value in self.kwargs.items()
+            name: resolve_argument(value, context, undefined) for name, value in self.kwargs.items()
         }
         request = context.get("request")
         return shown_fragments(
@@ -103,7 +102,7 @@ def _parsed(
 ) -> tuple[FilterExpression, list[FilterExpression], dict[str, FilterExpression], str | None]:
     tag, *bits = token.split_contents()
     target = None
-    if len(bits) >= 2 and bits[-2] == "as":  # noqa: PLR2004
+    if len(bits) >= 2 and bits[-2] == "as":
         target = bits[-1]
         bits = bits[:-2]
     if not bits:

@@ -17,9 +17,7 @@ from fragcache.versions import Version
 Batch = list[tuple[Instance, Version | None]]
 
 
-def batches(
-    fragment: Fragment, size: int, only: Sequence[str] | None = None
-) -> Iterator[Batch]:
+def batches(fragment: Fragment, size: int, only: Sequence[str] | None = None) -> Iterator[Batch]:
     """Yield the instances that are to be warm; the version is None for a fragment without.
 
     ``only`` restricts them to items of these primary keys (or texts).

@@ -15,7 +15,6 @@ from fragcache.records import Head
 from fragcache.slots import Slot, includes_are_current, token_names
 from fragcache.store import Store
 
-
 #: Entries are rebuilt over this last part of their max_age, so that they do not all end at once.
 SPREAD: Final = 0.2
 _SECOND: Final = 1_000_000

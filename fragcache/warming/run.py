@@ -107,7 +107,9 @@ class Run:
         for batch in batches(fragment, self.plan.batch_size, self.plan.only):
             for values in combinations:
                 with axes.activated(values):
-                    self._warm_batch(fragment, cache, tally, _slots(fragment, batch, digest, values))
+                    self._warm_batch(
+                        fragment, cache, tally, _slots(fragment, batch, digest, values)
+                    )
                 self.after_batch(fragment, len(batch))
                 if self.is_stopped():
                     self.report.status = Status.INTERRUPTED
@@ -148,9 +150,7 @@ class Run:
         return rendered
 
 
-def _slots(
-    fragment: Fragment, batch: Batch, digest: str, values: Mapping[str, Any]
-) -> list[Slot]:
+def _slots(fragment: Fragment, batch: Batch, digest: str, values: Mapping[str, Any]) -> list[Slot]:
     encoded_axes = encode_axes(values)
     return [
         Slot(

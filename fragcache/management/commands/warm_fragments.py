@@ -72,8 +72,10 @@ class Command(BaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="Print one JSON document.")
         parser.add_argument(
-            "--progress", action="store_true", default=None, help="Show progress; "
-            "default on a terminal."
+            "--progress",
+            action="store_true",
+            default=None,
+            help="Show progress; default on a terminal.",
         )
         parser.add_argument("--no-progress", action="store_false", dest="progress")
 

@@ -81,7 +81,8 @@ class CurrentSite(Axis):
     def current(self, request: HttpRequest | None) -> int:
         from django.contrib.sites.models import Site
 
-        return Site.objects.get_current(request).pk
+        pk: int = Site.objects.get_current(request).pk
+        return pk
 
     def values(self) -> list[int]:
         from django.contrib.sites.models import Site
@@ -91,16 +92,12 @@ class CurrentSite(Axis):
     @contextmanager
     def activate(self, value: int) -> Iterator[None]:
         # django.contrib.sites has no other switch than the setting that it reads at each call.
-        missing = object()
-        former = getattr(settings, "SITE_ID", missing)
+        former = getattr(settings, "SITE_ID", None)
         settings.SITE_ID = value
         try:
             yield
         finally:
-            if former is missing:
-                del settings.SITE_ID
-            else:
-                settings.SITE_ID = former
+            settings.SITE_ID = former  # type: ignore[misc]
 
 
 @cache

@@ -218,7 +218,7 @@ def _check_size(
 
 def _check_timeouts(alias: str, cache: BaseCache) -> Iterator[CheckMessage]:
     names = next((names for path, names in _TIMEOUT_OPTIONS if _is_a(cache, path)), ())
-    options = django_settings.CACHES[alias].get("OPTIONS", {})
+    options: Any = django_settings.CACHES[alias].get("OPTIONS", {})
     missing = [name for name in names if options.get(name) is None]
     if missing:
         yield CheckWarning(

@@ -49,8 +49,12 @@ def load(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[tuple
 
 
 def restricted(queryset: QuerySet[Any], pks: Iterable[Any]) -> QuerySet[Any]:
-    """Return the rows of ``queryset`` with these keys; a slice is kept as it is."""
-    if queryset.query.is_sliced:
-        inside = queryset.model._default_manager.filter(pk__in=queryset.values("pk"))
-        return inside.filter(pk__in=list(pks))
+    """Return the rows of ``queryset`` with these keys; a slice or union is read first.
+
+    Neither can be filtered further in SQL.
+    """
+    if queryset.query.is_sliced or queryset.query.combinator:
+        chosen = set(queryset.values_list("pk", flat=True)) & set(pks)
+        rows: QuerySet[Any] = queryset.model._default_manager.filter(pk__in=chosen)
+        return rows
     return queryset.filter(pk__in=list(pks))

@@ -11,6 +11,7 @@ must lie on a local disk: SQLite's write-ahead log does not work over a network 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fragcache.backends import raw
 from fragcache.backends.base import Advance, BulkBackend, ServerStats, advances_over
-from fragcache.backends.sqlite_file import SQLiteFile
+from fragcache.backends.sqlite_file import shared_file
 
 #: Keys in one query: far below SQLite's limit of 32,766 parameters.
 _SLICE: Final = 500
@@ -55,8 +56,8 @@ class EmbeddedCache(BulkBackend):
                 "EmbeddedCache needs a LOCATION in CACHES: the path of its file, such as "
                 "'/var/cache/mysite/fragments.sqlite3'."
             )
-        self._file = SQLiteFile(
-            str(location),
+        self._file = shared_file(
+            os.path.abspath(location),
             max_bytes=int(options["MAX_BYTES"]),
             max_entries=self._max_entries,
             timeout=float(options["TIMEOUT"]),
@@ -157,11 +158,11 @@ class EmbeddedCache(BulkBackend):
         physical = self.make_key(key, version=version)
         with self._file.writing() as connection:
             there = _read(connection, [physical])
-            if physical not in there:
-                raise ValueError(f"Key {key!r} not found")
-            value: int = raw.loads(there[physical]) + delta
-            connection.execute(_COUNT, (raw.dumps(value), physical))
-        return value
+            if physical in there:
+                value: int = raw.loads(there[physical]) + delta
+                connection.execute(_COUNT, (raw.dumps(value), physical))
+                return value
+        raise ValueError(f"Key {key!r} not found")
 
     def clear(self) -> None:
         with self._file.writing() as connection:

@@ -1,0 +1,86 @@
+# make test                              the machine's Python, the newest Django for it
+# make test PYTHON=python3.12 DJANGO=5.2 a pair of one's own choice
+#
+# Needs Python 3.11 or newer and make, nothing else. Each pair has its own environment under .venv/.
+
+GOALS = $(or $(MAKECMDGOALS),help)
+
+# Interpreters are looked for only when one is needed; a shim that does not run is no interpreter.
+ifneq ($(filter-out help clean,$(GOALS)),)
+IS_USABLE = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+CANDIDATES = python3 python3.14 python3.13 python3.12 python3.11 python
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for python in $(CANDIDATES); do \
+	$$python -c '$(IS_USABLE)' 2>/dev/null && { echo $$python; break; }; done)
+endif
+PYVER := $(shell $(or $(PYTHON),false) -c '$(IS_USABLE)' 2>/dev/null && \
+	$(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+ifeq ($(PYVER),)
+$(error $(or $(PYTHON),python3) is no Python 3.11 or newer with the venv module \
+	(Debian: apt install python3-venv). Name another one: make $(GOALS) PYTHON=python3.13)
+endif
+DJANGO ?= $(if $(filter 3.11,$(PYVER)),5.2,6.1)
+endif
+
+PAIR = py$(PYVER)-dj$(DJANGO)
+VENV = .venv/$(PAIR)
+PY = $(VENV)/bin/python
+EXTRAS = test,lint$(if $(wildcard tests/browser),$(comma)browser)
+DEMO_VENV = .venv/demo-$(PAIR)
+comma = ,
+CACHE = embedded
+ARGS =
+INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --root-user-action=ignore
+
+.PHONY: help test pytest lint types format demo soak bench clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+	@echo
+	@echo 'Variables: PYTHON=python3.13 DJANGO=6.1 CACHE=embedded|redis|memcached ARGS="-k name"'
+
+test: lint types pytest ## Check style and types, run all tests with branch coverage
+
+pytest: $(VENV)/installed ## Run the tests alone
+	@echo "== pytest ($(PAIR))"
+	@COVERAGE_FILE=$(VENV)/coverage $(PY) -m pytest -o cache_dir=$(VENV)/pytest_cache --cov $(ARGS)
+
+lint: $(VENV)/installed ## Check style
+	@echo "== ruff ($(PAIR))"
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --quiet --check . || \
+		{ echo 'Not formatted as ruff would: make format' >&2; exit 1; }
+
+types: $(VENV)/installed ## Check types
+	@echo "== mypy ($(PAIR))"
+	@$(PY) -m mypy --no-error-summary --cache-dir $(VENV)/mypy_cache
+
+format: $(VENV)/installed ## Rewrite the code in the project's style
+	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet .
+
+demo: $(DEMO_VENV)/installed ## Run the demo site, CACHE=embedded, redis or memcached
+	@exec $(DEMO_VENV)/bin/python demo_site/demo.py --cache $(CACHE) $(ARGS)
+
+soak: $(VENV)/installed ## Run the tests that take minutes
+	@if test -d tests/soak; then $(PY) -m pytest -m soak tests/soak $(ARGS); \
+		else echo 'There are no soak tests.'; fi
+
+bench: $(VENV)/installed ## Run the benchmarks
+	@if test -f benchmarks/__main__.py; then exec $(PY) -m benchmarks $(ARGS); \
+		else echo 'There are no benchmarks.'; fi
+
+clean: ## Remove the environments, caches and reports
+	rm -rf .venv .ruff_cache .mypy_cache .pytest_cache .coverage htmlcov dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/installed: pyproject.toml
+	@echo "== installing into $(VENV)"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) $(INSTALL) --editable '.[$(EXTRAS)]' 'Django~=$(DJANGO).0'
+	@touch $@
+
+$(DEMO_VENV)/installed: pyproject.toml
+	@echo "== installing into $(DEMO_VENV)"
+	@test -x $(DEMO_VENV)/bin/python || $(PYTHON) -m venv $(DEMO_VENV)
+	@$(DEMO_VENV)/bin/python $(INSTALL) --editable '.[demo]' 'Django~=$(DJANGO).0'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Courses, their modules and contents: the source's data, and the fragments that show it."""

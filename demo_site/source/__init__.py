@@ -1,0 +1,1 @@
+"""The source site: it owns the database, the courses and the fragments that show them."""

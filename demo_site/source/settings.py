@@ -1,0 +1,46 @@
+import os
+
+from common.database import database
+from shared_settings import *  # noqa: F403
+from shared_settings import VAR_DIR
+
+SECRET_KEY = os.environ.get("DEMO_SOURCE_SECRET_KEY") or "demo-only-secret-key-of-the-source"
+DATABASES = {"default": database(os.environ.get("DEMO_DATABASE_URL"), VAR_DIR / "source.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ROOT_URLCONF = "source.urls"
+WSGI_APPLICATION = "source.wsgi.application"
+
+INSTALLED_APPS = [
+    "source",
+    "courses",
+    "fragcache",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "common.page_cost.PageCostMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]

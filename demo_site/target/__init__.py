@@ -1,0 +1,1 @@
+"""The target site: no database, none of the source's apps; it shows what the source has warmed."""

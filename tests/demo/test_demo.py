@@ -1,0 +1,122 @@
+"""`make demo` from its start to Ctrl-C: two sites, real content, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from tests.demo.running import Demo, is_listening, left_running, texts
+
+COURSES = {
+    "Version Control with Git",
+    "Programming with Python",
+    "Plotting and Programming in Python",
+    "Data Analysis and Visualization in Python for Ecologists",
+    "The Unix Shell",
+    "Databases and SQL",
+    "R for Reproducible Scientific Analysis",
+}
+READY = "Ctrl-C stops both"
+
+
+@pytest.fixture(
+    params=[
+        "embedded",
+        pytest.param("redis", marks=pytest.mark.server("redis")),
+        pytest.param("memcached", marks=pytest.mark.server("memcached")),
+    ]
+)
+def cache(request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
+    """The name of a cache, and the environment that says where it is."""
+    if request.param == "redis":
+        return "redis", {"DEMO_REDIS_URL": request.getfixturevalue("redis_url")}
+    if request.param == "memcached":
+        return "memcached", {"DEMO_MEMCACHED": request.getfixturevalue("memcached_address")}
+    return "embedded", {}
+
+
+def test_the_target_shows_the_lessons_with_and_without_the_source(
+    start_demo: Callable[..., Demo], cache: tuple[str, dict[str, str]]
+) -> None:
+    name, changes = cache
+    demo = start_demo(f"--cache={name}", **changes)
+    demo.read_until(READY)
+
+    assert set(texts(demo.source("/"), "h3")) == COURSES
+    assert texts(demo.target("/"), "h3") == texts(demo.source("/"), "h3")
+    lesson = demo.target("/modules/1/")
+    assert texts(lesson, "h1") == ["Automated Version Control"]
+    assert "Automated version control systems are nothing new." in lesson
+
+    os.kill(demo.pid("source"), signal.SIGTERM)
+    demo.read_until("The target goes on")
+    (demo.var / "source.sqlite3").rename(demo.var.with_name("moved-away"))
+    assert not is_listening(demo.source_port)
+    assert texts(demo.target("/modules/1/"), "main") == texts(lesson, "main")
+    assert set(texts(demo.target("/"), "h3")) == COURSES
+
+    assert demo.end(signal.SIGINT) == 0
+    assert "Traceback" not in demo.output
+    assert left_running(demo) == []
+
+
+def test_what_is_not_warmed_is_a_page_that_says_so(start_demo: Callable[..., Demo]) -> None:
+    demo = start_demo()
+    demo.read_until(READY)
+    for path in ("/modules/999/", "/courses/999/"):
+        assert texts(demo.target(path), "h1") == ["Not warmed yet"]
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_preparation_leaves_nothing_running(
+    start_demo: Callable[..., Demo], how: signal.Signals, code: int
+) -> None:
+    demo = start_demo()
+    demo.read_until("Cache:")
+    assert demo.end(how) == code
+    assert "Traceback" not in demo.output
+    assert left_running(demo) == []
+
+
+def test_a_target_that_dies_is_told_and_the_source_stopped(start_demo: Callable[..., Demo]) -> None:
+    demo = start_demo()
+    demo.read_until(READY)
+    os.kill(demo.pid("target"), signal.SIGKILL)
+    assert demo.wait() == 1
+    assert "The target site was stopped by SIGKILL" in demo.output.splitlines()[-1]
+    assert left_running(demo) == []
+
+
+@pytest.mark.parametrize("site", ["source", "target"])
+def test_a_taken_port_is_one_line_before_anything_starts(
+    start_demo: Callable[..., Demo], site: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        demo = start_demo(f"--{site}-port={port}")
+        assert demo.wait() == 1
+    assert (
+        demo.output
+        == f"Port {port} is taken. Stop what listens there, or choose another: --{site}-port N.\n"
+    )
+    assert not demo.var.exists()
+
+
+@pytest.mark.parametrize(
+    ("cache", "variable", "address"),
+    [
+        ("redis", "DEMO_REDIS_URL", "redis://127.0.0.1:1/0"),
+        ("memcached", "DEMO_MEMCACHED", "127.0.0.1:1"),
+    ],
+)
+def test_a_named_server_that_does_not_answer_is_one_line(
+    start_demo: Callable[..., Demo], cache: str, variable: str, address: str
+) -> None:
+    demo = start_demo(f"--cache={cache}", **{variable: address})
+    assert demo.wait() == 1
+    assert demo.output == f"No {cache.capitalize()} answers at {variable}={address}.\n"
+    assert left_running(demo) == []

@@ -1,0 +1,52 @@
+"""A warm run renders what shows a change, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.demo.running import manage, warm
+
+INSTANCES = {
+    "courses.content_item": 1349,
+    "courses.course_card": 7,
+    "courses.module_outline": 89,
+    "courses.subject_list": 1,
+}
+
+
+def rendered(var: Path) -> dict[str, int]:
+    """Warm, and return how many instances of each fragment were rendered, without zeros."""
+    return {name: counts["rendered"] for name, counts in warm(var).items() if counts["rendered"]}
+
+
+def test_the_first_run_stores_everything_and_the_second_renders_nothing(var: Path) -> None:
+    assert {name: counts["stored"] for name, counts in warm(var).items()} == INSTANCES
+    assert {name: counts["fresh"] for name, counts in warm(var).items()} == INSTANCES
+    assert rendered(var) == {}
+
+
+def test_a_change_renders_exactly_the_fragments_that_show_it(var: Path) -> None:
+    warm(var)
+    changes = {
+        "Module.objects.filter(pk=3).update(title='A new title')": {
+            "courses.course_card": 1,
+            "courses.module_outline": 1,
+            "courses.subject_list": 1,
+        },
+        "row = Content.objects.get(pk=5); row.text += 'More.'; row.save(update_fields=['text'])": {
+            "courses.content_item": 1,
+            "courses.module_outline": 1,
+        },
+        "row = Course.objects.get(slug='shell-novice'); row.title = 'The Shell'; row.save()": {
+            "courses.course_card": 1,
+            "courses.module_outline": 7,
+            "courses.subject_list": 1,
+        },
+        "Subject.objects.filter(slug='unix').update(title='Shells')": {
+            "courses.course_card": 1,
+            "courses.subject_list": 1,
+        },
+    }
+    for change, expected in changes.items():
+        manage(var, "shell", "-c", f"from courses.models import *; {change}")
+        assert rendered(var) == expected, change

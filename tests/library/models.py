@@ -1,0 +1,48 @@
+"""A record library: what the fragments of the tests are rendered from."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+
+class Artist(models.Model):
+    name = models.CharField(max_length=100)
+    #: Set by hand, unlike the album's.
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Album(models.Model):
+    title = models.CharField(max_length=100)
+    artist = models.ForeignKey(Artist, models.CASCADE, related_name="albums")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Track(models.Model):
+    album = models.ForeignKey(Album, models.CASCADE, related_name="tracks")
+    position = models.PositiveSmallIntegerField(default=1)
+    title = models.CharField(max_length=100)
+
+    class Meta:
+        ordering = ["album", "position"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Note(models.Model):
+    """A model whose primary key is no number."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    text = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,109 @@
+"""Settings of the tests; the addresses come from tests/plugin.py by the environment."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+HERE = Path(__file__).parent
+DIRECTORY = Path(os.environ.get("FRAGCACHE_TEST_DIRECTORY") or tempfile.gettempdir())
+REDIS_URL = os.environ.get("FRAGCACHE_TEST_REDIS_URL")
+MEMCACHED = os.environ.get("FRAGCACHE_TEST_MEMCACHED")
+POSTGRES_URL = os.environ.get("FRAGCACHE_TEST_POSTGRES_URL")
+if os.environ.get("FRAGCACHE_TEST_DB") == "sqlite":
+    POSTGRES_URL = None
+
+
+def postgresql(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": parts.hostname or "",
+        "PORT": parts.port or "",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "NAME": unquote(parts.path.removeprefix("/")),
+    }
+
+
+SECRET_KEY = "the-tests-sign-with-this-and-nothing-else-does"
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "tests.urls"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+SITE_ID = 1
+STATIC_URL = "/static/"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sites",
+    "fragcache",
+    "tests.library",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [HERE / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+            ],
+        },
+    },
+]
+if importlib.util.find_spec("jinja2"):
+    TEMPLATES.append(
+        {
+            "BACKEND": "django.template.backends.jinja2.Jinja2",
+            "NAME": "jinja2",
+            "DIRS": [HERE / "jinja2"],
+        }
+    )
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": postgresql(POSTGRES_URL)
+    if POSTGRES_URL
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+}
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "default",
+    },
+    "locmem": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "locmem",
+        "OPTIONS": {"MAX_ENTRIES": 1_000_000},
+    },
+    "database": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "fragcache_test_cache",
+        "OPTIONS": {"MAX_ENTRIES": 1_000_000},
+    },
+    "embedded": {
+        "BACKEND": "fragcache.backends.embedded.EmbeddedCache",
+        "LOCATION": str(DIRECTORY / f"embedded-{os.getpid()}"),
+    },
+}
+if MEMCACHED:
+    CACHES["memcached"] = {
+        "BACKEND": "fragcache.backends.memcached.MemcachedCache",
+        "LOCATION": MEMCACHED,
+    }
+if REDIS_URL:
+    CACHES["redis"] = {
+        "BACKEND": "fragcache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+    }
+CACHES["fragments"] = CACHES["redis"] if REDIS_URL else CACHES["embedded"]

@@ -53,6 +53,10 @@ def _collect(target: Any, parts: list[str], seen: set[str]) -> None:
         _collect_neighbours(target.__code__, target.__globals__, module, parts, seen)
         for cell in target.__closure__ or ():
             _collect_cell(cell, parts, seen)
+    elif callable(getattr(target, "func", None)):  # functools.partial
+        _collect(target.func, parts, seen)
+    else:
+        _collect(type(target), parts, seen)
 
 
 def _collect_class(kind: type, name: str, parts: list[str], seen: set[str]) -> None:

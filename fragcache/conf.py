@@ -52,6 +52,8 @@ NAMES = tuple(f.name for f in fields(Settings) if f.name.isupper())
 def settings() -> Settings:
     """Return the settings in force, read once until ``setting_changed``."""
     given: dict[str, Any] = getattr(django_settings, "FRAGCACHE", {})
+    if not isinstance(given, dict):  # `manage.py check` says so
+        given = {}
     known = {name: value for name, value in given.items() if name in NAMES}
     return Settings(**known, unknown=tuple(name for name in given if name not in NAMES))
 

@@ -43,8 +43,8 @@ class Fragment:
     choices: Mapping[str, Sequence[Any]] = {}
     prefetch_related: Sequence[Any] = ()
     vary_on: Sequence[str] = ()
-    timeout: float | None | Missing = MISSING
-    max_age: float | None | Missing = MISSING
+    timeout: float | Missing | None = MISSING
+    max_age: float | Missing | None = MISSING
     stale_while_revalidate: float = 0
     stale_if_error: float = 0
     revision: str | int = ""

@@ -21,5 +21,6 @@ def shielded(fallback: R, call: Callable[P, R], *args: P.args, **kwargs: P.kwarg
     try:
         return call(*args, **kwargs)
     except CacheUnavailable as error:
-        degrade(Event.CACHE_ERROR, "", str(error), "The cache is unavailable: %s", error)
+        cause = type(error.__cause__).__name__
+        degrade(Event.CACHE_ERROR, "", cause, "The cache is unavailable: %s", error)
         return fallback

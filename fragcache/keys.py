@@ -28,7 +28,7 @@ MAX_BYTES: Final = 200
 NOTHING: Final = "-"
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_NAIVE_EPOCH = dt.datetime(1970, 1, 1)
+_NAIVE_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - for datetimes that are naive too
 _MICROSECOND = dt.timedelta(microseconds=1)
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.,/+-]")
 _HASH_CHARACTERS = 32

@@ -14,7 +14,7 @@ from django.core.signals import setting_changed
 from fragcache import conf
 from fragcache.backends.base import Advance, FragmentBackend
 from fragcache.backends.generic import adapt
-from fragcache.counters import Event, count, degrade
+from fragcache.counters import Event, degrade
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Ring, Unsealed
 from fragcache.exceptions import CacheUnavailable, ReadOnly
 from fragcache.keys import MAX_BYTES
@@ -103,9 +103,7 @@ class Store:
         if not entries:
             return set()
         with self._writing():
-            refused = set(self.backend.set_many(self._sealed(entries), timeout))
-        count(Event.REFUSED, times=len(refused))
-        return refused
+            return set(self.backend.set_many(self._sealed(entries), timeout))
 
     def add_many(self, entries: Mapping[str, Entry], timeout: float | None) -> set[str]:
         """Store what is absent; return the keys that were there already."""

@@ -67,6 +67,7 @@ class Servers:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={"PATH": os.defpath},
             start_new_session=True,
         )
 

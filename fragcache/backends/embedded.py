@@ -11,11 +11,11 @@ must lie on a local disk: SQLite's write-ahead log does not work over a network 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
@@ -57,7 +57,7 @@ class EmbeddedCache(BulkBackend):
                 "'/var/cache/mysite/fragments.sqlite3'."
             )
         self._file = shared_file(
-            os.path.abspath(location),
+            Path(location).absolute(),
             max_bytes=int(options["MAX_BYTES"]),
             max_entries=self._max_entries,
             timeout=float(options["TIMEOUT"]),
@@ -175,7 +175,7 @@ class EmbeddedCache(BulkBackend):
                 entries, expired = connection.execute(_FIGURES, (time.time(),)).fetchone()
                 used = self._file.used_bytes(connection)
         except self.errors as error:
-            return [ServerStats(address=self._file.path, error=str(error))]
+            return [ServerStats(address=str(self._file.path), error=str(error))]
         figures = {
             "entries": entries,
             "expired_entries": expired,
@@ -183,7 +183,7 @@ class EmbeddedCache(BulkBackend):
             "limit_maxbytes": self._file.max_bytes,
             "limit_maxentries": self._file.max_entries,
         }
-        return [ServerStats(address=self._file.path, figures=figures)]
+        return [ServerStats(address=str(self._file.path), figures=figures)]
 
     def _write(
         self, connection: sqlite3.Connection, values: Mapping[str, bytes], timeout: float | None

@@ -50,10 +50,9 @@ def dumps(value: object) -> bytes:
     Raises:
         TypeError: only pickle could store it.
     """
-    kind = type(value)
     if isinstance(value, bytes):
         return _ESCAPED + value if _reads_as_a_form(value) else bytes(value)
-    if kind is int and value in _NATIVE_INTEGERS:
+    if type(value) is int and value in _NATIVE_INTEGERS:
         return b"%d" % value
     if isinstance(value, SafeString):
         return _SAFE + value.encode(errors="surrogatepass")
@@ -86,14 +85,13 @@ def _reads_as_a_form(value: bytes) -> bool:
 
 def _refuse_what_needs_pickle(value: object) -> None:
     kind = type(value)
-    if kind is list:
-        for item in value:  # type: ignore[attr-defined]
+    if isinstance(value, list) and kind is list:
+        for item in value:
             _refuse_what_needs_pickle(item)
-    elif kind is dict:
-        for key, item in value.items():  # type: ignore[attr-defined]
+    elif isinstance(value, dict) and kind is dict:
+        for key, item in value.items():
             if type(key) is not str:
                 raise TypeError(f"{_PLAIN}, not a dict with the key {key!r}. {_REMEDY}")
             _refuse_what_needs_pickle(item)
     elif kind not in _SCALARS:
         raise TypeError(f"{_PLAIN}, not {kind.__qualname__}: {value!r:.80}. {_REMEDY}")
-

@@ -9,7 +9,8 @@ methods: what reads fragments degrades by itself, and counts it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
@@ -21,17 +22,24 @@ from fragcache.backends.base import Advance, FragmentBackend, ServerStats, horiz
 from fragcache.backends.questions import ask_all
 
 try:
-    import django_redis.cache
+    import django_redis.cache  # type: ignore[import-untyped]
     from redis.exceptions import NoScriptError, RedisError, ResponseError
 except ImportError as error:
     raise ImproperlyConfigured(
         f"RedisCache needs django-redis ({error}): pip install fragcache[redis]"
     ) from error
 
-from fragcache.backends.redis_client import ADVANCE, DEFAULT_OPTIONS, RawClient
+from fragcache.backends.redis_client import (
+    ADVANCE,
+    ADVANCE_SHA1,
+    DEFAULT_OPTIONS,
+    RawClient,
+)
 
 if TYPE_CHECKING:
     from redis import Redis
+
+_Command = tuple[Any, ...]
 
 #: proto-max-bulk-len: a larger value breaks the connection off.
 _LARGEST_VALUE: Final = 512 * 2**20
@@ -39,7 +47,7 @@ _LARGEST_VALUE: Final = 512 * 2**20
 _REFUSED_OPTIONS: Final = ("SERIALIZER", "COMPRESSOR")
 
 
-class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):
+class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # type: ignore[misc]
     """django-redis' cache as a backend of fragments.
 
     A reading user needs the permissions ``+get +mget`` and database 0 (others: ``+select``).
@@ -56,26 +64,29 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):
                     f"OPTIONS[{name!r}] is {options[name]!r}, but RedisCache of fragcache stores "
                     "bytes as they are: remove it, or use another alias of CACHES."
                 )
-        super().__init__(server, {**params, "OPTIONS": options})
+        super().__init__(server, {**params, "OPTIONS": options})  # type: ignore[call-arg, arg-type]
         self.max_value_bytes = options.get("MAX_VALUE_BYTES", _LARGEST_VALUE)
 
     def get(
         self, key: str, default: Any = None, version: int | None = None, client: Any = None
     ) -> Any:
-        value = super().get(key, default, version, client)
+        value = super().get(key, default, version, client)  # type: ignore[call-arg]
         return default if value is raw.MISSING else value
 
     def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
         names = list(keys)
         if not names:
             return {}
-        replies = self._server(write=False).mget(self.make_keys(names, version))
+        replies = self._connection(write=False).mget(self.make_keys(names, version))
         found = {}
-        for name, value in zip(names, cast("list[bytes | None]", replies), strict=True):
-            if value is not None:
-                # Optimisation: of the stored forms none begins with an "f".
-                found[name] = value if value[:1] == b"f" else raw.loads(value)
-        return {name: value for name, value in found.items() if value is not raw.MISSING}
+        for name, reply in zip(names, cast("list[bytes | None]", replies), strict=True):
+            if reply is None:
+                continue
+            # Optimisation: sealed values begin with an "f", and none of raw's own forms does.
+            value = reply if reply[:1] == b"f" else raw.loads(reply)
+            if value is not raw.MISSING:
+                found[name] = value
+        return found
 
     def set_many(
         self,
@@ -85,13 +96,14 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):
     ) -> list[str]:
         stored = {key: raw.dumps(value) for key, value in data.items()}
         refused = set(self.too_large(stored))
-        milliseconds = self._milliseconds(timeout)
-        commands: list[tuple[Any, ...]] = []
-        for key, name in zip(stored, self.make_keys(stored, version), strict=True):
-            if key in refused or milliseconds == 0:
-                commands.append(("DEL", name))
-            else:
-                commands.append(("SET", name, stored[key], *_expiry(milliseconds)))
+        seconds = self.lifetime(timeout)
+        is_over = seconds is not None and seconds <= 0
+        commands: list[_Command] = [
+            ("DEL", name)
+            if is_over or key in refused
+            else ("SET", name, stored[key], *_expiry(seconds))
+            for key, name in zip(stored, self.make_keys(stored, version), strict=True)
+        ]
         replies = zip(stored, self._pipelined(commands), strict=True)
         refused.update(key for key, reply in replies if isinstance(reply, ResponseError))
         return [key for key in stored if key in refused]
@@ -104,14 +116,120 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):
     ) -> list[str]:
         stored = {key: raw.dumps(value) for key, value in data.items()}
         refused = self.too_large(stored)
-        # A time-out of zero: what would be gone at once is there for the shortest time.
-        expiry = _expiry(self._milliseconds(timeout) or None if timeout is None else 1)
-        expiry = _expiry(self._milliseconds(timeout), least=1)
-        wanted = [key for key in stored if key not in refused]
-        commands = [
+        sent = [key for key in stored if key not in refused]
+        expiry = _expiry(self.lifetime(timeout))
+        commands: list[_Command] = [
             ("SET", name, stored[key], "NX", *expiry)
-            for key, name in zip(wanted, self.make_keys(wanted, version), strict=True)
+            for key, name in zip(sent, self.make_keys(sent, version), strict=True)
         ]
-        replies = _confirmed(self._pipelined(commands))
-        added = {key for key, reply in zip(wanted, replies, strict=True) if reply}
+        replies = _accepted(self._pipelined(commands))
+        added = {key for key, reply in zip(sent, replies, strict=True) if reply}
         return [key for key in stored if key not in added]
+
+    def touch(
+        self, key: str, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        # django-redis' own calls a key missing that has no expiry to remove.
+        return not self.touch_many([key], timeout, version=version)
+
+    def touch_many(
+        self,
+        keys: Iterable[str],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[str]:
+        names = list(keys)
+        seconds = self.lifetime(timeout)
+        physical = self.make_keys(names, version)
+        commands: list[_Command]
+        if seconds is None:
+            commands = [
+                command for name in physical for command in (("PERSIST", name), ("EXISTS", name))
+            ]
+            replies = _accepted(self._pipelined(commands))[1::2]
+        else:
+            commands = [("PEXPIRE", name, int(seconds * 1000)) for name in physical]
+            replies = _accepted(self._pipelined(commands))
+        return [name for name, reply in zip(names, replies, strict=True) if not reply]
+
+    def delete_many(self, keys: Iterable[str], version: int | None = None) -> None:
+        commands: list[_Command] = [("DEL", name) for name in self.make_keys(keys, version)]
+        _accepted(self._pipelined(commands))
+
+    def advance_many(
+        self,
+        values: Mapping[str, Advance],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[str]:
+        refused = self.too_large({key: advance.value for key, advance in values.items()})
+        sent = [key for key in values if key not in refused]
+        expiry = _expiry(self.lifetime(timeout))[1:] or ("",)
+        limit = horizon()
+        commands: list[_Command] = [
+            (
+                "EVALSHA",
+                ADVANCE_SHA1,
+                1,
+                name,
+                raw.dumps(values[key].value),
+                values[key].seen or b"",
+                limit,
+                *expiry,
+            )
+            for key, name in zip(sent, self.make_keys(sent, version), strict=True)
+        ]
+        replies = self._pipelined(commands)
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            self._connection(write=True).script_load(ADVANCE)
+            replies = self._pipelined(commands)
+        advanced = {key for key, reply in zip(sent, _accepted(replies), strict=True) if reply}
+        return [key for key in values if key not in advanced]
+
+    def server_stats(self) -> list[ServerStats]:
+        client = self.client
+        return ask_all(
+            {
+                _address(url): functools.partial(_figures, client, index)
+                for index, url in enumerate(client._server)
+            }
+        )
+
+    def _connection(self, *, write: bool) -> Redis:
+        connection: Redis = self.client.get_client(write=write)
+        return connection
+
+    def _pipelined(self, commands: Sequence[_Command]) -> list[Any]:
+        """Send commands in one round trip; return the replies, errors of single ones among them."""
+        if not commands:
+            return []
+        pipeline = self._connection(write=True).pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        return pipeline.execute(raise_on_error=False)
+
+
+def _accepted(replies: list[Any]) -> list[Any]:
+    """Return ``replies``; raise the first error among them."""
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise reply
+    return replies
+
+
+def _expiry(seconds: float | None) -> tuple[Any, ...]:
+    # Redis refuses an expiry of zero.
+    return () if seconds is None else ("PX", max(1, int(seconds * 1000)))
+
+
+def _address(url: str) -> str:
+    """Return host, port and database of a URL, which may hold a password as well."""
+    parts = urlsplit(url)
+    if parts.hostname is None:
+        return parts.path
+    return f"{parts.hostname}:{parts.port or 6379}/{parts.path.strip('/') or 0}"
+
+
+def _figures(client: RawClient, index: int) -> dict[str, Any]:
+    server = client.connect(index)
+    return {name: figure for name, figure in server.info().items() if not isinstance(figure, dict)}

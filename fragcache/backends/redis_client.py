@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from django_redis import pool
-from django_redis.client import DefaultClient
+from django_redis import pool  # type: ignore[import-untyped]
+from django_redis.client import DefaultClient  # type: ignore[import-untyped]
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -42,9 +43,10 @@ if ARGV[4] == '' then redis.call('SET', KEYS[1], ARGV[1])
 else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4]) end
 return 1
 """
+ADVANCE_SHA1: Final = hashlib.sha1(ADVANCE.encode(), usedforsecurity=False).hexdigest()
 
 
-class RawClient(DefaultClient):
+class RawClient(DefaultClient):  # type: ignore[misc]
     """django-redis' client for bytes: pickles nothing, compresses nothing."""
 
     def encode(self, value: Any, *, allow_int: bool = True) -> bytes:
@@ -71,11 +73,11 @@ class _PoolsByOptions:
         return self._own_pools[identity]
 
 
-class ConnectionFactory(_PoolsByOptions, pool.ConnectionFactory):
+class ConnectionFactory(_PoolsByOptions, pool.ConnectionFactory):  # type: ignore[misc]
     """Connections to one server, or to a primary and its replicas."""
 
 
-class SentinelConnectionFactory(_PoolsByOptions, pool.SentinelConnectionFactory):
+class SentinelConnectionFactory(_PoolsByOptions, pool.SentinelConnectionFactory):  # type: ignore[misc]
     """Connections to whatever server the Sentinels call the primary."""
 
 

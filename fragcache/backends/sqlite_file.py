@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from django.core.files import locks
@@ -49,7 +50,7 @@ class SQLiteFile:
     ``timeout`` is how many seconds a writer waits for the others.
     """
 
-    def __init__(self, path: str, *, max_bytes: int, max_entries: int, timeout: float) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, max_entries: int, timeout: float) -> None:
         self.path = path
         self.max_bytes = max_bytes
         self.max_entries = max_entries
@@ -143,7 +144,7 @@ class SQLiteFile:
 
     def _connect(self) -> tuple[sqlite3.Connection, int]:
         try:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(
                 self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
             )
@@ -153,29 +154,28 @@ class SQLiteFile:
 
     def _cannot_be_opened(self, error: Exception) -> sqlite3.OperationalError:
         return sqlite3.OperationalError(
-            f"The embedded cache {self.path!r} cannot be opened: {error}. Its directory must be "
-            "writable by this process, on a local disk."
+            f"The embedded cache {str(self.path)!r} cannot be opened: {error}. Its directory must "
+            "be writable by this process, and on a local disk."
         )
 
     def _inode(self) -> int:
         try:
-            return os.stat(self.path).st_ino
+            return self.path.stat().st_ino
         except FileNotFoundError:
             return 0
 
     def _remove(self, inode: int) -> None:
         """Remove the damaged file, unless another process has done it already."""
-        with open(f"{self.path}.lock", "w") as lock:
+        with Path(f"{self.path}.lock").open("w") as lock:
             locks.lock(lock, locks.LOCK_EX)
             if self._inode() == inode:
                 # The file itself goes last: its successor must not find an old log.
                 for suffix in ("-wal", "-shm", ""):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.remove(self.path + suffix)
+                    Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
 
 @functools.cache
-def shared_file(path: str, *, max_bytes: int, max_entries: int, timeout: float) -> SQLiteFile:
+def shared_file(path: Path, *, max_bytes: int, max_entries: int, timeout: float) -> SQLiteFile:
     """Return the file at ``path`` for all threads of this process."""
     return SQLiteFile(path, max_bytes=max_bytes, max_entries=max_entries, timeout=timeout)
 
@@ -216,8 +216,9 @@ def _count(connection: sqlite3.Connection) -> int:
 
 
 def _delete_oldest(connection: sqlite3.Connection, count: int) -> None:
-    oldest = "SELECT id FROM entries ORDER BY id LIMIT ?"
-    connection.execute(f"DELETE FROM entries WHERE id IN ({oldest})", (count,))
+    connection.execute(
+        "DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY id LIMIT ?)", (count,)
+    )
 
 
 # A child that inherits no connection cannot misuse one.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import template
+from django.db.models import Manager
 from django.http import HttpRequest
 from django.template.base import FilterExpression, Node, Parser, Token, Variable, token_kwargs
 from django.template.context import Context
@@ -68,6 +69,7 @@ class FragmentsNode(FragmentNode):
     def render(self, context: Context) -> str:
         undefined: list[str] = []
         items = resolve_argument(self.args[0], context, undefined)
+        items = items.all() if isinstance(items, Manager) else items
         return self.placed(context, self.shown(context, list(items or ()), undefined))
 
 

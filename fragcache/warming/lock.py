@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final
 
+from django.core.cache import caches
+from django.db import connections
+
 from fragcache.entry import Entry, Kind
-from fragcache.exceptions import FragcacheError
+from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.keys import lock_key
 from fragcache.page import now
 from fragcache.records import pack_document, unpack_document
@@ -39,6 +44,7 @@ class WarmingLock:
     wait: float = 0.0
     _key: str = ""
     _owner: str = ""
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> WarmingLock:
         self._key = lock_key("warm", self.store.room)
@@ -48,11 +54,8 @@ class WarmingLock:
             if time.monotonic() >= deadline:
                 raise Locked(self._holder())
             time.sleep(_POLL)
+        threading.Thread(target=self._beat, name="fragcache warming lock", daemon=True).start()
         return self
-
-    def renew(self) -> None:
-        """Show that the holder lives; to be called at least every ``LIFE`` seconds."""
-        self.store.touch_many([self._key], LIFE)
 
     def __exit__(
         self,
@@ -60,9 +63,20 @@ class WarmingLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._ended.set()
         entry = self.store.read_many([self._key]).get(self._key)
         if entry is not None and unpack_document(entry.payload)["owner"] == self._owner:
             self.store.delete_many([self._key])
+
+    def _beat(self) -> None:
+        """Renew the lock while the process lives, however long one batch takes."""
+        try:
+            while not self._ended.wait(LIFE / 3):
+                with suppress(CacheUnavailable):  # the run itself will find out
+                    self.store.touch_many([self._key], LIFE)
+        finally:
+            connections.close_all()
+            caches.close_all()
 
     def _acquire(self) -> bool:
         moment = now()

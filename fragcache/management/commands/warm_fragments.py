@@ -128,7 +128,6 @@ class Command(BaseCommand):
                 run.execute()
             else:
                 with lock:
-                    run.after_batch = _both(run.after_batch, lambda *_: lock.renew())
                     run.execute()
         except Locked as error:
             run.report.status = Status.LOCKED
@@ -232,14 +231,6 @@ def _check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:
         raise InvalidArguments(
             f"{', '.join(unknown)} is not among the items of {fragments[0].name}."
         )
-
-
-def _both(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:
-    def call(*args: Any) -> None:
-        first(*args)
-        second(*args)
-
-    return call
 
 
 def _ignore(_fragment: Fragment, _slot: Slot) -> None:

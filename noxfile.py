@@ -2,9 +2,6 @@
 
 import nox
 
-nox.options.default_venv_backend = "venv"
-nox.options.reuse_existing_virtualenvs = True
-
 PAIRS = [
     nox.param("3.11", "5.2", id="py3.11-dj5.2"),
     nox.param("3.12", "5.2", id="py3.12-dj5.2"),
@@ -15,10 +12,10 @@ PAIRS = [
 
 
 @nox.session(python=False)
-@nox.parametrize(["python", "django"], PAIRS)
-def tests(session: nox.Session, python: str, django: str) -> None:
+@nox.parametrize(["interpreter", "django"], PAIRS)
+def tests(session: nox.Session, interpreter: str, django: str) -> None:
     """Style, types and tests of one pair."""
-    make(session, "test", f"PYTHON=python{python}", f"DJANGO={django}")
+    make(session, "test", f"PYTHON=python{interpreter}", f"DJANGO={django}")
 
 
 @nox.session(python=False)

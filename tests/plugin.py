@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator
 
+import hypothesis
 import pytest
 
 from tests.processes import KINDS, PostgreSQL, Server, ServerFailed
@@ -47,6 +48,9 @@ def is_wanted(kind: type[Server]) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "server(name): needs redis, memcached or postgresql")
+    # Real servers and coverage make the first example of a property slow, not the property.
+    hypothesis.settings.register_profile("fragcache", deadline=None)
+    hypothesis.settings.load_profile("fragcache")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -13,6 +13,8 @@ REFERENCE = re.compile(r"^\[(?P<name>[^\]]+)\]: +\S.*$", re.MULTILINE)
 MARKUP = re.compile(
     rf"""
       (?P<code>   {FENCE_START}.*?^[ >]*(?P=ticks)`*[ ]*$  |  `[^`\n]+` )
+    | (?P<layout> </?div[^>\n]*> )
+    | (?P<grid>   ^\+[-=+]+\+$(?:\n[+|].*?[+|]$)+ )
     | (?P<image>  !\[[^\]]*\]\((?P<source>[^)\s]+)[^)]*\)(?P<attributes>\{{[^}}\n]*\}})? )
     | (?P<img>    <img\ alt="(?P<alt>[^"]*)"\ src="(?P<src>[^"]*)"[^>]*> )
     | (?P<link>   (?P<open>\]\(|^\[[^\]]+\]:\ +)(?P<href>[^)\s]+)(?P<close>[^)\n]*\)|$)
@@ -131,8 +133,10 @@ def image_descriptions(contents: list[LessonContent], site: str) -> dict[str, st
 
 
 def mended_markup(match: re.Match[str], site: str) -> str:
-    if match["image"]:
-        return ""  # it is a content of its own
+    if match["grid"]:
+        return f"````text\n{match['grid']}\n````"  # a table drawn with characters
+    if match["layout"] or match["image"]:
+        return ""  # an image is a content of its own
     if match["img"]:
         return f"[{match['alt']}]({absolute(match['src'], site)})"
     if match["link"]:

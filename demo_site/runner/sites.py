@@ -47,7 +47,9 @@ def status(port: int) -> int | None:
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=10)
     try:
         connection.request("GET", "/")
-        return connection.getresponse().status
+        response = connection.getresponse()
+        response.read()
+        return response.status
     except OSError:
         return None
     finally:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, default_key_func
 
 from fragcache.entry import FUTURE_TOLERANCE_US, rank
+
+K = TypeVar("K")
 
 #: Seconds that ``advance_many`` waits for the locks of other writers, over the whole batch.
 LOCK_WAIT: Final = 1.0
@@ -191,7 +193,7 @@ class BulkBackend(FragmentBackend):
         return not self.touch_many([key], timeout, version=version)
 
 
-def advances_over(values: Mapping[str, Advance], stored: Callable[[str], bytes | None]) -> set[str]:
+def advances_over(values: Mapping[K, Advance], stored: Callable[[K], object]) -> set[K]:
     """Return the keys whose value may be written, given what is stored under them.
 
     It may where nothing is stored, or no sealed value; one of no higher rank; one from further in

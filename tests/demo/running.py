@@ -31,11 +31,11 @@ def environment(var: Path, **changes: str) -> dict[str, str]:
     return kept | {"DEMO_VAR": str(var)} | changes
 
 
-def manage(var: Path, *arguments: str, **changes: str) -> str:
-    """Run a management command of the demo and return its output."""
+def manage(var: Path, *arguments: str, site: Path = DEMO_SITE) -> str:
+    """Run a management command of the demo, or of a copy of it, and return its output."""
     finished = subprocess.run(
-        [sys.executable, str(DEMO_SITE / "manage.py"), *arguments],
-        env=environment(var, **changes),
+        [sys.executable, str(site / "manage.py"), *arguments],
+        env=environment(var),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -45,11 +45,10 @@ def manage(var: Path, *arguments: str, **changes: str) -> str:
     return finished.stdout
 
 
-def warm(var: Path, *arguments: str) -> dict[str, dict[str, Any]]:
+def warm(var: Path, site: Path = DEMO_SITE) -> dict[str, dict[str, Any]]:
     """Run `warm_fragments --json` and return its counts by fragment."""
-    fragments: dict[str, dict[str, Any]] = json.loads(
-        manage(var, "warm_fragments", "--json", *arguments)
-    )["fragments"]
+    report = json.loads(manage(var, "warm_fragments", "--json", site=site))
+    fragments: dict[str, dict[str, Any]] = report["fragments"]
     return fragments
 
 
@@ -60,9 +59,13 @@ class Demo:
         self.var = var
         self.source_port, self.target_port = free_port(), free_port()
         self.output = ""
-        command = [sys.executable, str(DEMO_SITE / "demo.py"), *arguments]
+        command = [
+            *(sys.executable, str(DEMO_SITE / "demo.py")),
+            *(f"--source-port={self.source_port}", f"--target-port={self.target_port}"),
+            *arguments,
+        ]
         self.process = subprocess.Popen(
-            [*command, f"--source-port={self.source_port}", f"--target-port={self.target_port}"],
+            command,
             env=environment(var, **changes),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -51,6 +51,7 @@ def test_the_target_shows_the_lessons_with_and_without_the_source(
     lesson = demo.target("/modules/1/")
     assert texts(lesson, "h1") == ["Automated Version Control"]
     assert "Automated version control systems are nothing new." in lesson
+    assert texts(demo.target("/modules/999/"), "h1") == ["Not warmed yet"]
 
     os.kill(demo.pid("source"), signal.SIGTERM)
     demo.read_until("The target goes on")
@@ -62,13 +63,6 @@ def test_the_target_shows_the_lessons_with_and_without_the_source(
     assert demo.end(signal.SIGINT) == 0
     assert "Traceback" not in demo.output
     assert left_running(demo) == []
-
-
-def test_what_is_not_warmed_is_a_page_that_says_so(start_demo: Callable[..., Demo]) -> None:
-    demo = start_demo()
-    demo.read_until(READY)
-    for path in ("/modules/999/", "/courses/999/"):
-        assert texts(demo.target(path), "h1") == ["Not warmed yet"]
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])

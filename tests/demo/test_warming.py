@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from tests.demo.running import manage, warm
+from tests.demo.running import DEMO_SITE, manage, warm
 
 INSTANCES = {
     "courses.content_item": 1349,
@@ -14,9 +15,10 @@ INSTANCES = {
 }
 
 
-def rendered(var: Path) -> dict[str, int]:
+def rendered(var: Path, site: Path = DEMO_SITE) -> dict[str, int]:
     """Warm, and return how many instances of each fragment were rendered, without zeros."""
-    return {name: counts["rendered"] for name, counts in warm(var).items() if counts["rendered"]}
+    tallies = warm(var, site).items()
+    return {name: counts["rendered"] for name, counts in tallies if counts["rendered"]}
 
 
 def test_the_first_run_stores_everything_and_the_second_renders_nothing(var: Path) -> None:
@@ -50,3 +52,23 @@ def test_a_change_renders_exactly_the_fragments_that_show_it(var: Path) -> None:
     for change, expected in changes.items():
         manage(var, "shell", "-c", f"from courses.models import *; {change}")
         assert rendered(var) == expected, change
+
+
+def test_an_edited_template_renders_exactly_the_fragments_made_of_it(
+    var: Path, tmp_path: Path
+) -> None:
+    site = Path(shutil.copytree(DEMO_SITE, tmp_path / "site", ignore=ignored))
+    warm(var, site)
+    edits = {
+        "fragments/course_card.html": {"courses.course_card": 7, "courses.subject_list": 1},
+        # Seven contents in four modules are files. What includes it says so by a variable only.
+        "contents/file.html": {"courses.content_item": 7, "courses.module_outline": 4},
+    }
+    for name, expected in edits.items():
+        with (site / "courses/templates/courses" / name).open("a") as template:
+            template.write("<!-- edited -->")
+        assert rendered(var, site) == expected, name
+
+
+def ignored(folder: str, names: list[str]) -> set[str]:
+    return {"var", "__pycache__"}.intersection(names)

@@ -1,0 +1,255 @@
+"""Memcached, through pymemcache: raw bytes, time-outs, and bulk in one round trip.
+
+    CACHES = {"fragments": {"BACKEND": "fragcache.backends.memcached.MemcachedCache",
+                            "LOCATION": ["10.0.0.1:11211", "10.0.0.2:11211"]}}
+
+Connections outlive the request and are shared by threads. OPTIONS: connect_timeout, timeout,
+dead_timeout (seconds), max_value_bytes (the server's ``-I`` less a kilobyte), no_delay,
+socket_keepalive, socket_module, tls_context. Sites that share a fleet write its addresses alike:
+they decide which key lies where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, MEMCACHE_MAX_KEY_LENGTH
+from django.core.cache.backends.memcached import PyMemcacheCache
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import cached_property
+
+from fragcache.backends import raw
+from fragcache.backends.base import Advance, BulkBackend, ServerStats, advances_over
+
+try:
+    import pymemcache  # noqa: F401
+except ImportError as error:
+    raise ImproperlyConfigured(
+        f"MemcachedCache needs pymemcache ({error}): pip install fragcache[memcached]"
+    ) from error
+
+from fragcache.backends.memcached_client import Connection, Found, expiry, server_error, storing
+from fragcache.backends.memcached_fleet import ERRORS, Fleet, Node
+
+DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
+    "connect_timeout": 0.25,
+    "timeout": 0.5,
+    "no_delay": True,
+    "dead_timeout": 1.0,
+    "max_value_bytes": 2**20 - 1024,
+}
+_FURTHER_OPTIONS: Final = ("socket_keepalive", "socket_module", "tls_context")
+#: Rounds of gets and cas; in each one some writer succeeds.
+_ROUNDS: Final = 50
+
+
+class MemcachedCache(BulkBackend, PyMemcacheCache):
+    """One server, or a fleet in which a lost node costs its share of misses and nothing else.
+
+    Reads of a lost node's keys find nothing and writes to it are refused. Adding, advancing and
+    deleting raise where nobody could be asked, since their answer is acted upon.
+    """
+
+    errors: ClassVar[tuple[type[Exception], ...]] = ERRORS
+
+    def __init__(self, server: str | Sequence[str], params: dict[str, Any]) -> None:
+        given = params.get("OPTIONS") or {}
+        for name in given:
+            if name not in (*DEFAULT_OPTIONS, *_FURTHER_OPTIONS):
+                raise ImproperlyConfigured(
+                    f"OPTIONS[{name!r}] is none of MemcachedCache's of fragcache. It takes "
+                    f"{', '.join([*DEFAULT_OPTIONS, *_FURTHER_OPTIONS])}."
+                )
+        options = {**DEFAULT_OPTIONS, **given}
+        self.max_value_bytes = options.pop("max_value_bytes")
+        self._dead_timeout = options.pop("dead_timeout")
+        super().__init__(server, {**params, "OPTIONS": {}})
+        self._client_options = options
+        self.token_copies = min(3, len(self.client_servers))
+
+    @cached_property
+    def _cache(self) -> Fleet:
+        # The name is Django's, and django-memcache-status looks for ``_cache.get_stats``.
+        return Fleet.shared(self.client_servers, self._client_options, self._dead_timeout)
+
+    def close(self, **kwargs: Any) -> None:
+        """Keep the connections: Django calls this at the end of each request."""
+
+    def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
+        asked = self._asked(keys, version)
+        values, failures = self._retrieve(b"get", list(asked))
+        self._raise_if_lost(failures)
+        found = {}
+        for header, data in values:
+            # Optimisation: sealed values begin with an "f", and none of raw's own forms does.
+            value = data if data[:1] == b"f" else raw.loads(data)
+            if value is not raw.MISSING:
+                found[asked[header[1]]] = value
+        return found
+
+    def set_many(
+        self,
+        data: Mapping[str, Any],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[str]:
+        stored = {key: raw.dumps(value) for key, value in data.items()}
+        too_large = set(self.too_large(stored))
+        expires = expiry(self.lifetime(timeout))
+        asked = self._asked(stored, version)
+        replies, failures = self._exchange(
+            {
+                wire: b"delete %b\r\n" % wire
+                if key in too_large
+                else storing(b"set", wire, stored[key], expires)
+                for wire, key in asked.items()
+            }
+        )
+        self._raise_if_lost(failures)
+        confirmed = {asked[wire] for wire, reply in replies.items() if reply == b"STORED"}
+        return [key for key in stored if key not in confirmed]
+
+    def add_many(
+        self,
+        data: Mapping[str, Any],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[str]:
+        stored = {key: raw.dumps(value) for key, value in data.items()}
+        too_large = set(self.too_large(stored))
+        expires = expiry(self.lifetime(timeout))
+        asked = self._asked([key for key in stored if key not in too_large], version)
+        replies = self._decisive(
+            {wire: storing(b"add", wire, stored[key], expires) for wire, key in asked.items()}
+        )
+        added = {asked[wire] for wire, reply in replies.items() if reply == b"STORED"}
+        return [key for key in stored if key not in added]
+
+    def touch_many(
+        self,
+        keys: Iterable[str],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[str]:
+        asked = self._asked(keys, version)
+        expires = expiry(self.lifetime(timeout))
+        replies, failures = self._exchange(
+            {wire: b"touch %b %d\r\n" % (wire, expires) for wire in asked}
+        )
+        self._raise_if_lost(failures)
+        return [key for wire, key in asked.items() if replies.get(wire) != b"TOUCHED"]
+
+    def delete_many(self, keys: Iterable[str], version: int | None = None) -> None:
+        wires = self._asked(keys, version)
+        _replies, failures = self._exchange({wire: b"delete %b\r\n" % wire for wire in wires})
+        for failure in failures.values():
+            raise failure
+
+    def advance_many(
+        self,
+        values: Mapping[str, Advance],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[str]:
+        too_large = self.too_large({key: advance.value for key, advance in values.items()})
+        expires = expiry(self.lifetime(timeout))
+        asked = self._asked([key for key in values if key not in too_large], version)
+        waiting = {wire: values[key] for wire, key in asked.items()}
+        advanced: set[str] = set()
+        for _ in range(_ROUNDS):
+            there, cas = self._with_cas(list(waiting))
+            replies = self._decisive(
+                {
+                    wire: storing(
+                        b"cas" if wire in there else b"add",
+                        wire,
+                        raw.dumps(waiting[wire].value),
+                        expires,
+                        cas.get(wire, b""),
+                    )
+                    for wire in advances_over(waiting, there.get)
+                }
+            )
+            advanced |= {asked[wire] for wire, reply in replies.items() if reply == b"STORED"}
+            waiting = {wire: waiting[wire] for wire in replies if asked[wire] not in advanced}
+            if not waiting:
+                break
+        return [key for key in values if key not in advanced]
+
+    def server_stats(self) -> list[ServerStats]:
+        return self._cache.server_stats()
+
+    def _asked(self, keys: Iterable[str], version: int | None) -> dict[bytes, str]:
+        """Return the keys by what the server calls them.
+
+        Raises:
+            InvalidCacheKey: Memcached would take it for several, or refuse it.
+        """
+        names = list(keys)
+        physical = self.make_keys(names, version)
+        wires = [key.encode() for key in physical]
+        # Optimisation: one look at all of them instead of Django's at each.
+        line = " ".join(physical)
+        if not line.isprintable() or line.count(" ") != max(0, len(names) - 1):
+            for key in physical:
+                self.validate_key(key)
+        if wires and len(max(wires, key=len)) > MEMCACHE_MAX_KEY_LENGTH:
+            for wire in wires:
+                self.validate_key(wire.decode("latin-1"))  # a character for each byte
+        return dict(zip(wires, names, strict=True))
+
+    def _exchange(
+        self, commands: Mapping[bytes, bytes]
+    ) -> tuple[dict[bytes, bytes], dict[Node, Exception]]:
+        """Send each key's command to its server; return the replies by key, and what failed."""
+        groups = self._cache.grouped(list(commands))
+        answers, failures = self._cache.ask(
+            {node: [commands[wire] for wire in wires] for node, wires in groups.items()},
+            Connection.read_replies,
+        )
+        replies = {
+            wire: reply
+            for node, node_replies in answers.items()
+            for wire, reply in zip(groups[node], node_replies, strict=True)
+        }
+        return replies, failures
+
+    def _decisive(self, commands: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """Return the replies to commands of which the caller must know what became of them."""
+        replies, failures = self._exchange(commands)
+        if not replies:
+            for failure in failures.values():
+                raise failure
+        for reply in replies.values():
+            if reply.startswith(b"SERVER_ERROR"):
+                raise server_error(reply)
+        return replies
+
+    def _with_cas(self, wires: Sequence[bytes]) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
+        """Return what is stored, and the numbers that ``cas`` needs to replace just that."""
+        found, failures = self._retrieve(b"gets", wires)
+        if len(failures) == len(self._cache.grouped(wires)):
+            for failure in failures.values():
+                raise failure
+        return (
+            {header[1]: data for header, data in found},
+            {header[1]: header[4] for header, _data in found},
+        )
+
+    def _retrieve(
+        self, command: bytes, wires: Sequence[bytes]
+    ) -> tuple[list[Found], dict[Node, Exception]]:
+        """Return what is stored under the keys, and what failed."""
+        answers, failures = self._cache.ask(
+            {
+                node: [b"%b %b\r\n" % (command, b" ".join(wanted))]
+                for node, wanted in self._cache.grouped(wires).items()
+            },
+            Connection.read_values,
+        )
+        return [value for values in answers.values() for value in values], failures
+
+    def _raise_if_lost(self, failures: Mapping[Node, Exception]) -> None:
+        if failures and self._cache.is_lost(failures):
+            raise next(iter(failures.values()))

@@ -18,7 +18,8 @@ from runner.processes import Child, Children
 from runner.signals import noted_signals, wait_until
 from runner.sites import run_command, start_site, wait_for_site
 
-PACKAGES = ["django", "fragcache", "markdown", "nh3"]
+PACKAGES = {"django", "fragcache", "markdown", "nh3"}
+CLIENTS = {"embedded": set(), "redis": {"django_redis"}, "memcached": {"pymemcache"}}
 READY = """
   source  http://localhost:{source_port}/  owns the database and builds the fragments
   target  http://localhost:{target_port}/  has no database, and shows what was warmed
@@ -31,9 +32,9 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # in order with what the commands print
     var = Path(os.environ.get("DEMO_VAR") or Path(__file__).resolve().parent / "var").absolute()
     try:
-        require_packages()
+        require_packages(PACKAGES | CLIENTS[options.cache])
         require_ports(options.source_port, options.target_port)
-        var.mkdir(parents=True, exist_ok=True)
+        make_folder(var)
         with noted_signals(), Children(var) as children:
             demonstrate(options, children, var)
     except DemoError as error:
@@ -70,8 +71,8 @@ def port(text: str) -> int:
     return int(text)
 
 
-def require_packages() -> None:
-    missing = [package for package in PACKAGES if find_spec(package) is None]
+def require_packages(names: set[str]) -> None:
+    missing = sorted(name for name in names if find_spec(name) is None)
     if missing:
         raise DemoError(
             f"Not installed here: {', '.join(missing)}. Run `make demo`, or pip install '.[demo]'."
@@ -83,6 +84,13 @@ def require_ports(source_port: int, target_port: int) -> None:
         raise DemoError(f"Both sites cannot use port {source_port}.")
     require_free(source_port, "--source-port")
     require_free(target_port, "--target-port")
+
+
+def make_folder(var: Path) -> None:
+    try:
+        var.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DemoError(f"{var} cannot be made ({error.strerror}). Set DEMO_VAR.") from error
 
 
 def demonstrate(options: argparse.Namespace, children: Children, var: Path) -> None:

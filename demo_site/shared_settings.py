@@ -32,7 +32,8 @@ if DEMO_CACHE not in FRAGMENT_CACHES:
 
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
-    "fragments": FRAGMENT_CACHES[DEMO_CACHE],
+    # A prefix, because a server found running may be in use by others.
+    "fragments": {**FRAGMENT_CACHES[DEMO_CACHE], "KEY_PREFIX": "demo"},
 }
 # Sites that share entries share the secret that seals them; each keeps a SECRET_KEY of its own.
 FRAGCACHE = {

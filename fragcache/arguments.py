@@ -29,7 +29,9 @@ class Missing:
 MISSING: Final = Missing()
 
 #: What the reading functions take beside a fragment's own arguments.
-RESERVED: Final = frozenset({"f", "items", "request", "using", "default", "storable"})
+RESERVED: Final = frozenset(
+    {"f", "items", "request", "using", "default", "storable", "undefined"}
+)
 
 
 class Instance(NamedTuple):
@@ -79,9 +81,10 @@ class Parameters:
         Raises:
             InvalidArguments: one of them does not fit the model or the choices.
         """
-        values = list(map(plain, bound))
         if self.pk_to_python is not None and bound:
-            values[0] = self._primary_key(bound[0])
+            values = [self.primary_key(bound[0]), *map(plain, bound[1:])]
+        else:
+            values = list(map(plain, bound))
         for name, allowed in self.choices.items():
             value = bound[self.names.index(name)]
             if value not in allowed:
@@ -95,7 +98,12 @@ class Parameters:
         """Return the defaults as they stand in keys."""
         return list(map(plain, self.defaults))
 
-    def _primary_key(self, value: Any) -> Any:
+    def primary_key(self, value: Any) -> Any:
+        """Return the primary key that a row, or one of its forms, stands for.
+
+        Raises:
+            InvalidArguments: it is none of the fragment's model.
+        """
         assert self.pk_to_python is not None
         if isinstance(value, Model):
             if self.model is not None and not isinstance(value, self.model):
@@ -139,7 +147,8 @@ class Parameters:
 
     def _misfit(self, problem: str) -> InvalidArguments:
         signature = ", ".join(self.names)
-        return InvalidArguments(f"{self.owner}({signature}) {problem.rstrip('.')}.")
+        end = "" if problem.endswith((".", "?")) else "."
+        return InvalidArguments(f"{self.owner}({signature}) {problem}{end}")
 
 
 def parameters_of(

@@ -50,9 +50,10 @@ class Language(Axis):
         return translation.get_language()
 
     def values(self) -> list[str]:
+        codes = [settings.LANGUAGE_CODE]
         if settings.is_overridden("LANGUAGES"):  # type: ignore[misc]
-            return [code for code, _name in settings.LANGUAGES]
-        return [settings.LANGUAGE_CODE]
+            codes = [code for code, _name in settings.LANGUAGES]
+        return list(map(translation.to_language, codes))  # "pt-BR" is in force as "pt-br"
 
     def activate(self, value: str) -> AbstractContextManager[Any]:
         return translation.override(value)
@@ -64,7 +65,8 @@ class TimeZone(Axis):
     name = "time_zone"
 
     def current(self, request: HttpRequest | None) -> str:
-        return timezone.get_current_timezone_name()
+        # Its key: the name, which zones without history have, is "UTC" for "Etc/UTC" as well.
+        return str(timezone.get_current_timezone())
 
     def values(self) -> list[str]:
         return [settings.TIME_ZONE]

@@ -83,6 +83,9 @@ def check_plan(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> lis
 def check_fragments(**_kwargs: Any) -> list[CheckMessage]:
     """Check each declaration: its template, parameters, axes and version."""
     messages: list[CheckMessage] = []
+    given = getattr(django_settings, "FRAGCACHE", {})
+    if isinstance(given, dict) and any((*_wrong_values(given), *_wrong_axes(given))):
+        return messages  # check_settings has said what is wrong for each of them
     for fragment in registry.all_fragments():
         try:
             _ = fragment.parameters, fragment.axes, digest_of(fragment)
@@ -120,13 +123,17 @@ def _wrong_alias() -> Iterator[CheckMessage]:
 
 
 def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
-    secrets = given.get("SECRET_KEYS", ())
-    if isinstance(secrets, str) or not all(isinstance(s, str) and s for s in secrets):
-        yield Error(
-            "FRAGCACHE['SECRET_KEYS'] is not a list of texts.",
-            hint="Write a list: the first key seals, all of them verify.",
-            id="fragcache.E004",
-        )
+    for name, hint in (
+        ("SECRET_KEYS", "Write a list: the first key seals, all of them verify."),
+        ("AXES", "Write a list of dotted paths."),
+    ):
+        texts = given.get(name, [])
+        is_list = isinstance(texts, list | tuple)
+        if not (is_list and all(isinstance(text, str) and text for text in texts)):
+            # Its value may be secret.
+            yield Error(
+                f"FRAGCACHE[{name!r}] is not a list of texts.", hint=hint, id="fragcache.E004"
+            )
     for name in ("TIMEOUT", "INVALIDATION_LAG", "PAGE_BUDGET", "LOCAL_MAX_BYTES"):
         value = given.get(name, 1)
         may_be_none = name == "TIMEOUT"
@@ -141,7 +148,10 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
 
 
 def _wrong_axes(given: dict[str, Any]) -> Iterator[CheckMessage]:
-    for path in given.get("AXES", ()):
+    paths = given.get("AXES", [])
+    for path in paths if isinstance(paths, list | tuple) else []:
+        if not isinstance(path, str):
+            continue  # E004 says so
         try:
             kind = import_string(path)
         except ImportError as error:

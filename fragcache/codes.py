@@ -8,21 +8,32 @@ processes.
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
+import re
 import sys
+import uuid
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from types import CodeType, FunctionType
 from typing import Any, Final
 
+from django.utils.functional import Promise
+
 #: The code of these is known by their version; following them would only cost time.
 _SKIPPED_PACKAGES: Final = ("django", "builtins", "fragcache")
-_SCALARS: Final = (type(None), bool, int, float, complex, str, bytes)
+_SCALARS: Final = (
+    *(type(None), bool, int, float, complex, str, bytes, Decimal, uuid.UUID, Promise),
+    *(dt.date, dt.time, dt.timedelta, re.Pattern),
+)
+#: By id, and held so that no id is used twice: a decorated function has its wrapper's name.
+Seen = dict[int, Any]
 
 
 def code_parts(target: Callable[..., Any]) -> list[str]:
     """Return what identifies the code of a function or class and of what it calls beside it."""
     parts: list[str] = []
-    seen: set[str] = set()
+    seen: Seen = {}
     for function in _layers(target):
         _collect(function, parts, seen)
     return parts
@@ -37,12 +48,12 @@ def _layers(target: Any) -> Iterator[Any]:
         target = getattr(target, "__wrapped__", None)
 
 
-def _collect(target: Any, parts: list[str], seen: set[str]) -> None:
+def _collect(target: Any, parts: list[str], seen: Seen) -> None:
     module = getattr(target, "__module__", None) or ""
     name = f"{module}.{getattr(target, '__qualname__', type(target).__qualname__)}"
-    if name in seen or module.partition(".")[0] in _SKIPPED_PACKAGES:
+    if id(target) in seen or module.partition(".")[0] in _SKIPPED_PACKAGES:
         return
-    seen.add(name)
+    seen[id(target)] = target
     if isinstance(target, type):
         _collect_class(target, name, parts, seen)
     elif isinstance(target, FunctionType):
@@ -59,7 +70,7 @@ def _collect(target: Any, parts: list[str], seen: set[str]) -> None:
         _collect(type(target), parts, seen)
 
 
-def _collect_class(kind: type, name: str, parts: list[str], seen: set[str]) -> None:
+def _collect_class(kind: type, name: str, parts: list[str], seen: Seen) -> None:
     for attribute, value in sorted(vars(kind).items()):
         functions = [value]
         if isinstance(value, property):
@@ -71,13 +82,13 @@ def _collect_class(kind: type, name: str, parts: list[str], seen: set[str]) -> N
         for function in functions:
             if isinstance(function, FunctionType):
                 _collect(function, parts, seen)
-        if not attribute.startswith("__") and _is_constant(value):
+        if not attribute.startswith("__") and _is_fixed(attribute, value):
             parts.append(f"constant {name}.{attribute} {_literal(value)}")
     for base in kind.__bases__:
         _collect(base, parts, seen)
 
 
-def _collect_cell(cell: Any, parts: list[str], seen: set[str]) -> None:
+def _collect_cell(cell: Any, parts: list[str], seen: Seen) -> None:
     try:
         value = cell.cell_contents
     except ValueError:  # not bound yet
@@ -87,7 +98,7 @@ def _collect_cell(cell: Any, parts: list[str], seen: set[str]) -> None:
 
 
 def _collect_neighbours(
-    code: CodeType, variables: dict[str, Any], module: str, parts: list[str], seen: set[str]
+    code: CodeType, variables: dict[str, Any], module: str, parts: list[str], seen: Seen
 ) -> None:
     for name in sorted(_names(code)):
         if name not in variables:
@@ -96,8 +107,9 @@ def _collect_neighbours(
         inner = inspect.unwrap(value) if callable(value) and not isinstance(value, type) else value
         if isinstance(inner, FunctionType | type):
             if getattr(inner, "__module__", None) == module:
-                _collect(inner, parts, seen)
-        elif (name.isupper() or isinstance(value, _SCALARS)) and _is_constant(value):
+                for layer in _layers(value):
+                    _collect(layer, parts, seen)
+        elif _is_fixed(name, value):
             parts.append(f"constant {module}.{name} {_literal(value)}")
 
 
@@ -118,7 +130,13 @@ def _describe(code: CodeType) -> str:
     return f"{version} {code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}"
 
 
+def _is_fixed(name: str, value: Any) -> bool:
+    return (name.isupper() or isinstance(value, _SCALARS)) and _is_constant(value)
+
+
 def _is_constant(value: Any) -> bool:
+    if isinstance(value, Promise):
+        return _is_constant(_promised(value))
     if isinstance(value, _SCALARS):
         return True
     if isinstance(value, dict):
@@ -128,6 +146,10 @@ def _is_constant(value: Any) -> bool:
 
 def _literal(value: Any) -> str:
     """Return ``repr`` with sets in an order that does not depend on PYTHONHASHSEED."""
+    if isinstance(value, Promise):
+        return f"lazy {_literal(_promised(value))}"
+    if isinstance(value, re.Pattern):  # its repr is cut at 200 characters
+        return f"pattern {value.pattern!r} {value.flags}"
     if isinstance(value, set | frozenset):
         return f"{{{', '.join(sorted(map(_literal, value)))}}}"
     if isinstance(value, dict):
@@ -135,3 +157,9 @@ def _literal(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"({', '.join(map(_literal, value))})"
     return repr(value)
+
+
+def _promised(value: Any) -> tuple[Any, ...]:
+    # What is translated: the translation is another one in each language.
+    _unpickle, (_function, args, kwargs, *_types) = value.__reduce__()
+    return (args, kwargs)

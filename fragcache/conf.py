@@ -34,13 +34,15 @@ class Settings:
         """The alias that fragments are kept under unless they name another."""
         if self.CACHE_ALIAS is not None:
             return self.CACHE_ALIAS
-        return next(alias for alias in FALLBACK_ALIASES if alias in django_settings.CACHES)
+        present = (alias for alias in FALLBACK_ALIASES if alias in django_settings.CACHES)
+        return next(present, "default")
 
     @property
     def secret_keys(self) -> Sequence[str]:
         """The keys that entries are sealed with: the first seals, all of them verify."""
         if self.SECRET_KEYS:
-            return self.SECRET_KEYS
+            # One text is one key, not as many keys as it has letters; `manage.py check` says so.
+            return [self.SECRET_KEYS] if isinstance(self.SECRET_KEYS, str) else self.SECRET_KEYS
         keys = [django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS]
         return [key.decode() if isinstance(key, bytes) else key for key in keys]
 

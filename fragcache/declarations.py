@@ -109,7 +109,10 @@ class Fragment:
     def item_model(self) -> type[Model] | None:
         """The model of its first argument: ``model``, or that of the queryset of ``items``."""
         if isinstance(self.model, str):
-            return apps.get_model(self.model)
+            try:
+                return apps.get_model(self.model)
+            except (LookupError, ValueError) as error:
+                raise ImproperlyDeclared(f"{self.name}: model={self.model!r}: {error}") from error
         if self.model is not None:
             return self.model
         items = self.get_items()

@@ -121,7 +121,7 @@ class Ring:
         try:
             magic, version, kind, length = _PREFIX.unpack_from(data)
             fixed = _FIXED.unpack_from(data, _PREFIX.size)
-        except struct.error:
+        except (struct.error, TypeError):  # raw caches give the number 42 for b"42"
             return Unsealed.UNREADABLE
         if magic != MAGIC:
             return Unsealed.UNREADABLE

@@ -13,7 +13,7 @@ from fragcache.entry import Entry, Field
 from fragcache.keys import base_key, encode_axes, entry_key, head_key, suffix
 from fragcache.manifest import RemoteFragment
 from fragcache.records import Head
-from fragcache.slots import includes_are_current, token_names
+from fragcache.slots import includes_are_current, recorded_includes, token_names
 from fragcache.store import Store
 
 Row = tuple[str, str]
@@ -87,8 +87,8 @@ def _entry_rows(entry: Entry | None, pair: bytes | None) -> Iterator[Row]:
         yield "render took", f"{int.from_bytes(cost) / 1000:.1f} ms"
     if (writer := entry.field(Field.WRITER)) is not None:
         yield "written by", writer.decode()
-    if (includes := entry.field(Field.INCLUDES)) is not None:
-        yield "includes", ", ".join(includes.decode().split("\n")[1:])
+    if includes := recorded_includes(entry):
+        yield "includes", ", ".join(includes)
 
 
 def _verdict(entry: Entry, pair: bytes | None) -> str:

@@ -49,12 +49,22 @@ def load(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[tuple
 
 
 def restricted(queryset: QuerySet[Any], pks: Iterable[Any]) -> QuerySet[Any]:
-    """Return the rows of ``queryset`` with these keys; a slice or union is read first.
+    """Return the rows of ``queryset`` with these keys; those of a slice or union are read first."""
+    if is_fixed(queryset):
+        pks = set(queryset.values_list("pk", flat=True)).intersection(pks)
+    return restrictable(queryset).filter(pk__in=list(pks))
 
-    Neither can be filtered further in SQL.
-    """
-    if queryset.query.is_sliced or queryset.query.combinator:
-        chosen = set(queryset.values_list("pk", flat=True)) & set(pks)
-        rows: QuerySet[Any] = queryset.model._default_manager.filter(pk__in=chosen)
+
+def is_fixed(queryset: QuerySet[Any]) -> bool:
+    """Whether it is a slice or union, which SQL can neither filter nor order further."""
+    return bool(queryset.query.is_sliced or queryset.query.combinator)
+
+
+def restrictable(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """Return ``queryset``, or in place of a slice or union more rows, which can be filtered."""
+    if queryset.query.combinator:
+        rows: QuerySet[Any] = queryset.model._default_manager.using(queryset.db)
         return rows
-    return queryset.filter(pk__in=list(pks))
+    unlimited = queryset.all()
+    unlimited.query.clear_limits()
+    return unlimited

@@ -32,6 +32,7 @@ _NAIVE_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - for datetimes that are 
 _MICROSECOND = dt.timedelta(microseconds=1)
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.,/+-]")
 _HASH_CHARACTERS = 32
+_LONGEST_VERSION = 100
 #: Shorter than this, a key would be all hash: nobody could read it in a server's log.
 _LEAST_ROOM = 60
 
@@ -100,8 +101,7 @@ def fit(key: str, room: int) -> str:
             f"KEY_PREFIX and VERSION of the cache alias leave {room} of the {MAX_BYTES} bytes "
             f"of a key; at least {_LEAST_ROOM} are needed. Shorten KEY_PREFIX."
         )
-    hashed = blake2b(key.encode(), digest_size=_HASH_CHARACTERS // 2).hexdigest()
-    return f"{key[: room - _HASH_CHARACTERS - 1]}~{hashed}"
+    return f"{key[: room - _HASH_CHARACTERS - 1]}~{_hash(key)}"
 
 
 def encode_arguments(values: Iterable[Any]) -> str:
@@ -117,15 +117,14 @@ def encode_axes(values: Mapping[str, Any]) -> str:
 def encode_version(version: Any) -> str:
     """Return a version as a part of a key: an mtime in microseconds, an integer, or any of them.
 
-    A datetime and an integer are written as plain digits, the form that operators meet most.
+    A datetime and an integer are written as plain digits, the form that operators meet most. A
+    long version, such as the mtimes of all rows, is hashed: entries and heads carry it as well.
     """
-    if isinstance(version, dt.datetime):
-        return str(microseconds(version))
-    if isinstance(version, int) and not isinstance(version, bool):
-        return str(version)
     if isinstance(version, tuple | list):
-        return "_".join(map(encode_version, version)) or NOTHING
-    return encode(version)
+        text = "_".join(map(_state, version)) or NOTHING
+    else:
+        text = _state(version)
+    return text if len(text) <= _LONGEST_VERSION else _tagged("h", _hash(text))
 
 
 def microseconds(moment: dt.datetime) -> int:
@@ -161,6 +160,18 @@ def encode(value: Any) -> str:
         "of a fragment: it has no canonical form. Pass a number, text, date, UUID or model "
         "instance, or give its class a method fragment_identity() that returns one."
     )
+
+
+def _state(version: Any) -> str:
+    if isinstance(version, dt.datetime):
+        return str(microseconds(version))
+    if isinstance(version, int) and not isinstance(version, bool):
+        return str(version)
+    return encode(version)
+
+
+def _hash(text: str) -> str:
+    return blake2b(text.encode(), digest_size=_HASH_CHARACTERS // 2).hexdigest()
 
 
 def _tagged(tag: str, content: str) -> str:

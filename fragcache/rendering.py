@@ -13,6 +13,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from fragcache import items, registry, templates
+from fragcache.bubbling import note_includes, recorded
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
 
@@ -26,6 +27,8 @@ class Output:
     cost: int
     #: Templates that were included by a variable.
     includes: tuple[str, ...] = ()
+    #: False where it shows an inner fragment that must not be kept.
+    is_storable: bool = True
 
 
 def render_fragment(
@@ -81,14 +84,23 @@ def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) ->
         raise ImproperlyDeclared(f"{fragment.name} has no template: it is published as context.")
     template = get_template(fragment.template_name)
     began = time.perf_counter_ns()
-    contexts = _contexts(fragment, arguments)
+    with recorded() as in_contexts:
+        contexts = _contexts(fragment, arguments)
     share = (time.perf_counter_ns() - began) // len(arguments)
     outputs = []
     for context in contexts:
         began = time.perf_counter_ns()
-        html, includes = templates.render(template, context)
-        cost = (share + time.perf_counter_ns() - began) // 1000
-        outputs.append(Output(html=html, cost=cost, includes=includes))
+        with recorded() as shown:
+            html, includes = templates.render(template, context)
+            note_includes(includes)
+        outputs.append(
+            Output(
+                html=html,
+                cost=(share + time.perf_counter_ns() - began) // 1000,
+                includes=tuple(sorted(shown.includes | in_contexts.includes)),
+                is_storable=not (shown.has_unstorable or in_contexts.has_unstorable),
+            )
+        )
     return outputs
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db.models import Model
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
 
 from fragcache.arguments import Instance
 from fragcache.counters import Event, count
@@ -104,13 +105,22 @@ def head_life(fragment: Fragment) -> float | None:
     return None if max_age is None or life is None else max_age + life
 
 
+def recorded_includes(entry: Entry) -> list[str]:
+    """Return the templates that a variable chose when the entry was made."""
+    recorded = entry.field(Field.INCLUDES)
+    return [] if recorded is None else recorded.decode().split("\n")[1:]
+
+
 def includes_are_current(entry: Entry) -> bool:
     """Whether the templates that a variable chose are still those that made the entry."""
     recorded = entry.field(Field.INCLUDES)
     if recorded is None:
         return True
     digest, *names = recorded.decode().split("\n")
-    return includes_digest(tuple(names)) == digest
+    try:
+        return includes_digest(tuple(names)) == digest
+    except (TemplateDoesNotExist, TemplateSyntaxError):  # rendering says what is wrong, if it is
+        return False
 
 
 def _advance_heads(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> None:

@@ -28,7 +28,6 @@ from fragcache.exceptions import ImproperlyDeclared
 #: An attribute by which a tag names the fragment that it shows.
 SHOWN_FRAGMENT: Final = "fragcache_fragment_name"
 
-_DEFAULTING = frozenset({"default", "default_if_none"})
 _OPAQUE: Final = (str, Engine, Origin, Token, Parser, BaseContext, Variable)
 
 
@@ -87,7 +86,7 @@ def resolve_argument(expression: FilterExpression, context: Context, undefined: 
         value = expression.var.resolve(context)
     except VariableDoesNotExist:
         filters = {function.__name__ for function, _arguments in expression.filters}
-        if _DEFAULTING.isdisjoint(filters) and not _is_absent_key(expression.var, context):
+        if "default" not in filters and not _is_absent_key(expression.var, context):
             undefined.append(str(expression.token))
             return None
         value = None
@@ -154,7 +153,7 @@ class _Walk:
             self.visit([function for function, _arguments in part.filters])
         elif isinstance(part, dict):
             self.visit(list(part.values()))
-        elif isinstance(part, FunctionType):
+        elif isinstance(part, FunctionType) or hasattr(part, "__wrapped__"):
             self.found.codes.append(part)
         elif isinstance(part, list | tuple | set):
             for inner in part:
@@ -207,7 +206,7 @@ def _literal(expression: Any) -> str | None:
 
 
 def _add_jinja2(name: str, template: Any, found: Closure) -> None:
-    from jinja2 import meta
+    from jinja2 import TemplateNotFound, meta
 
     environment = template.backend.env
     pending = [name]
@@ -215,7 +214,10 @@ def _add_jinja2(name: str, template: Any, found: Closure) -> None:
         current = pending.pop()
         if current in found.sources:
             continue
-        source, _file, _is_current = environment.loader.get_source(environment, current)
+        try:
+            source, _file, _is_current = environment.loader.get_source(environment, current)
+        except TemplateNotFound:  # in an include of the first that exists
+            source = ""
         found.sources[current] = source
         named = meta.find_referenced_templates(environment.parse(source))
         pending += [inner for inner in named if inner is not None]

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from asgiref.local import Local
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-
-_local = Local()
 
 
 def is_open() -> bool:
@@ -18,40 +15,54 @@ def is_open() -> bool:
     The atomic blocks that TestCase wraps around each test do not count: tests behave like
     production.
     """
-    return _outermost() is not None
+    return _in_transaction() is not None
 
 
 def on_commit(names: Iterable[Any], call: Callable[[], None]) -> None:
     """Call ``call`` when this thread's transaction commits, at once where none is open.
 
-    Until then ``awaits(names)`` holds for this thread: it sees its own change at once.
+    Until then ``names`` are ``awaited()`` by this thread, which sees its own change at once.
     """
-    found = _outermost()
-    if found is None:
+    connection = _in_transaction()
+    if connection is None:
         call()
-        return
-    connection, block = found
-    _local.awaited = [*_awaited(block), *((block, name) for name in names)]
-    transaction.on_commit(call, using=connection.alias)
+    else:
+        transaction.on_commit(_Awaited(names, call), using=connection.alias)
 
 
-def awaits(names: Iterable[Any]) -> bool:
-    """Whether one of ``names`` is to be replaced when this thread's transaction commits."""
-    if not getattr(_local, "awaited", None):
-        return False
-    found = _outermost()
-    awaited = {name for _block, name in _awaited(found[1])} if found else set()
-    return not awaited.isdisjoint(names)
+def awaited() -> frozenset[Any]:
+    """Return the names that are to be replaced when this thread's transactions commit."""
+    return frozenset(
+        name
+        for connection in connections.all(initialized_only=True)
+        for _savepoints, call, *_ in connection.run_on_commit  # a rollback takes its own out
+        if isinstance(call, _Awaited)
+        for name in call.names
+    )
 
 
-def _outermost() -> tuple[BaseDatabaseWrapper, Any] | None:
+class _Awaited:
+    """What a commit will call, and the names that it will replace."""
+
+    def __init__(self, names: Iterable[Any], call: Callable[[], None]) -> None:
+        self.names = frozenset(names)
+        self._call = call
+
+    def __call__(self) -> None:
+        self._call()
+        self.names = frozenset()  # captureOnCommitCallbacks() leaves it on Django's list
+
+
+def _in_transaction() -> BaseDatabaseWrapper | None:
     for connection in connections.all(initialized_only=True):
-        for block in connection.atomic_blocks:
-            if not getattr(block, "_from_testcase", False):
-                return connection, block
+        if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+            return connection
+        if _is_managed_by_hand(connection):
+            return connection
     return None
 
 
-def _awaited(block: Any) -> list[tuple[Any, Any]]:
-    # A transaction that was rolled back tells nobody; its block is gone, and with it its names.
-    return [pair for pair in getattr(_local, "awaited", []) if pair[0] is block]
+def _is_managed_by_hand(connection: BaseDatabaseWrapper) -> bool:
+    """Whether ``set_autocommit(False)`` or the setting AUTOCOMMIT leaves commits to the site."""
+    is_connected = connection.connection is not None
+    return is_connected and not connection.in_atomic_block and not connection.autocommit

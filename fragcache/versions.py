@@ -66,8 +66,9 @@ def read_rows(
     for pk, *values, moment in queryset.values_list("pk", *paths, Now()):
         if pk in seen:
             raise ImproperlyDeclared(
-                f"{owner}: its version {', '.join(paths)} has several values for {pk!r}: a path "
-                "must not lead over a relation to many rows. Use a function as version."
+                f"{owner}: its version {', '.join(paths)} has several values for {pk!r}: neither "
+                "a path nor a filter of items may lead over a relation to many rows. Use a "
+                "function as version, or distinct()."
             )
         seen.add(pk)
         value = values[0] if len(values) == 1 else tuple(values)
@@ -83,7 +84,7 @@ def _computed(
     has_primary_keys = fragment.item_model is not None and any(
         not isinstance(arguments[0], Model) for arguments, _ in instances if arguments
     )
-    as_of = now() if has_primary_keys or not page.is_request else page.began_at
+    as_of = now() if has_primary_keys else page.began_at
     given = [arguments for arguments, _encoded in instances]
     loaded = items.load(fragment, given) if has_primary_keys else given
     return [
@@ -92,7 +93,8 @@ def _computed(
         else Version(
             encoded=encode_version(fragment.get_version(*arguments)),
             as_of=as_of,
-            is_of_database=True,
+            # Without a model the function takes the object itself, and no key can stand for it.
+            is_of_database=fragment.item_model is not None,
         )
         for arguments in loaded
     ]

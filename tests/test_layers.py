@@ -23,7 +23,7 @@ LAYERS: dict[str, str] = {
         "arguments axes codes declarations digests items manifest migrations models "
         "registry templates versions"
     ),
-    "use cases": "contexts explaining invalidation reading rendering slots stats warming",
+    "use cases": "bubbling contexts explaining invalidation reading rendering slots stats warming",
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }
 ORDER = list(LAYERS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from runner.errors import DemoError
 from runner.signals import wait_until
@@ -79,7 +79,15 @@ class Children:
         if child.process.returncode != 0:
             raise DemoError(f"{name} {child.end}.")
 
-    def _start(self, name, command, environment, output=None, log=None) -> Child:
+    def _start(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        output: IO[bytes] | None = None,
+        log: Path | None = None,
+    ) -> Child:
         process = subprocess.Popen(
             command,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},

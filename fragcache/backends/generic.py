@@ -112,7 +112,11 @@ class GenericBackend(FragmentBackend):
     def touch(
         self, key: str, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
-        return self._wrapped.touch(key, self._kept(timeout), version=version)
+        seconds = self._kept(timeout)
+        if self._wrapped.touch(key, seconds, version=version):
+            return True
+        # Both caches for Redis call a key missing that had no expiry to remove.
+        return seconds is None and self._wrapped.has_key(key, version=version)
 
     def delete(self, key: str, version: int | None = None) -> bool:
         return self._wrapped.delete(key, version=version)

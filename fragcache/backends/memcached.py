@@ -14,7 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from django.core.cache.backends.base import DEFAULT_TIMEOUT, MEMCACHE_MAX_KEY_LENGTH
+from django.core.cache.backends.base import (
+    DEFAULT_TIMEOUT,
+    MEMCACHE_MAX_KEY_LENGTH,
+    InvalidCacheKey,
+)
 from django.core.cache.backends.memcached import PyMemcacheCache
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import cached_property
@@ -29,15 +33,16 @@ except ImportError as error:
         f"MemcachedCache needs pymemcache ({error}): pip install fragcache[memcached]"
     ) from error
 
-from fragcache.backends.memcached_client import Connection, Found, expiry, server_error, storing
-from fragcache.backends.memcached_fleet import ERRORS, Fleet, Node
+from fragcache.backends.memcached_client import expiry, server_error, storing
+from fragcache.backends.memcached_fleet import Fleet
+from fragcache.backends.memcached_node import ERRORS, Node
 
 DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
     "connect_timeout": 0.25,
     "timeout": 0.5,
-    "no_delay": True,
     "dead_timeout": 1.0,
     "max_value_bytes": 2**20 - 1024,
+    "no_delay": True,
 }
 _FURTHER_OPTIONS: Final = ("socket_keepalive", "socket_module", "tls_context")
 #: Rounds of gets and cas; in each one some writer succeeds.
@@ -78,7 +83,7 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
 
     def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
         asked = self._asked(keys, version)
-        values, failures = self._retrieve(b"get", list(asked))
+        values, failures = self._cache.retrieve(b"get", list(asked))
         self._raise_if_lost(failures)
         found = {}
         for header, data in values:
@@ -98,7 +103,7 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
         too_large = set(self.too_large(stored))
         expires = expiry(self.lifetime(timeout))
         asked = self._asked(stored, version)
-        replies, failures = self._exchange(
+        replies, failures = self._cache.exchange(
             {
                 wire: b"delete %b\r\n" % wire
                 if key in too_large
@@ -134,7 +139,7 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
     ) -> list[str]:
         asked = self._asked(keys, version)
         expires = expiry(self.lifetime(timeout))
-        replies, failures = self._exchange(
+        replies, failures = self._cache.exchange(
             {wire: b"touch %b %d\r\n" % (wire, expires) for wire in asked}
         )
         self._raise_if_lost(failures)
@@ -142,9 +147,9 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
 
     def delete_many(self, keys: Iterable[str], version: int | None = None) -> None:
         wires = self._asked(keys, version)
-        _replies, failures = self._exchange({wire: b"delete %b\r\n" % wire for wire in wires})
-        for failure in failures.values():
-            raise failure
+        _replies, failures = self._cache.exchange({wire: b"delete %b\r\n" % wire for wire in wires})
+        if failures:
+            raise next(iter(failures.values()))
 
     def advance_many(
         self,
@@ -180,6 +185,11 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
     def server_stats(self) -> list[ServerStats]:
         return self._cache.server_stats()
 
+    def validate_key(self, key: str) -> None:
+        super().validate_key(key)
+        if len(key.encode()) > MEMCACHE_MAX_KEY_LENGTH:  # Django counts characters
+            raise InvalidCacheKey(f"{key!r} has more than {MEMCACHE_MAX_KEY_LENGTH} bytes.")
+
     def _asked(self, keys: Iterable[str], version: int | None) -> dict[bytes, str]:
         """Return the keys by what the server calls them.
 
@@ -189,38 +199,22 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
         names = list(keys)
         physical = self.make_keys(names, version)
         wires = [key.encode() for key in physical]
-        # Optimisation: one look at all of them instead of Django's at each.
+        # Optimisation: one look at all of them, and at each only where that finds anything.
         line = " ".join(physical)
-        if not line.isprintable() or line.count(" ") != max(0, len(names) - 1):
+        if (
+            not line.isprintable()
+            or line.count(" ") >= max(1, len(names))
+            or max(map(len, wires), default=0) > MEMCACHE_MAX_KEY_LENGTH
+        ):
             for key in physical:
                 self.validate_key(key)
-        if wires and len(max(wires, key=len)) > MEMCACHE_MAX_KEY_LENGTH:
-            for wire in wires:
-                self.validate_key(wire.decode("latin-1"))  # a character for each byte
         return dict(zip(wires, names, strict=True))
-
-    def _exchange(
-        self, commands: Mapping[bytes, bytes]
-    ) -> tuple[dict[bytes, bytes], dict[Node, Exception]]:
-        """Send each key's command to its server; return the replies by key, and what failed."""
-        groups = self._cache.grouped(list(commands))
-        answers, failures = self._cache.ask(
-            {node: [commands[wire] for wire in wires] for node, wires in groups.items()},
-            Connection.read_replies,
-        )
-        replies = {
-            wire: reply
-            for node, node_replies in answers.items()
-            for wire, reply in zip(groups[node], node_replies, strict=True)
-        }
-        return replies, failures
 
     def _decisive(self, commands: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
         """Return the replies to commands of which the caller must know what became of them."""
-        replies, failures = self._exchange(commands)
-        if not replies:
-            for failure in failures.values():
-                raise failure
+        replies, failures = self._cache.exchange(commands)
+        if failures and not replies:
+            raise next(iter(failures.values()))
         for reply in replies.values():
             if reply.startswith(b"SERVER_ERROR"):
                 raise server_error(reply)
@@ -228,27 +222,10 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
 
     def _with_cas(self, wires: Sequence[bytes]) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
         """Return what is stored, and the numbers that ``cas`` needs to replace just that."""
-        found, failures = self._retrieve(b"gets", wires)
-        if len(failures) == len(self._cache.grouped(wires)):
-            for failure in failures.values():
-                raise failure
-        return (
-            {header[1]: data for header, data in found},
-            {header[1]: header[4] for header, _data in found},
-        )
-
-    def _retrieve(
-        self, command: bytes, wires: Sequence[bytes]
-    ) -> tuple[list[Found], dict[Node, Exception]]:
-        """Return what is stored under the keys, and what failed."""
-        answers, failures = self._cache.ask(
-            {
-                node: [b"%b %b\r\n" % (command, b" ".join(wanted))]
-                for node, wanted in self._cache.grouped(wires).items()
-            },
-            Connection.read_values,
-        )
-        return [value for values in answers.values() for value in values], failures
+        found, failures = self._cache.retrieve(b"gets", wires)
+        self._raise_if_lost(failures)
+        cas = {header[1]: header[4] for header, _data in found}
+        return {header[1]: data for header, data in found}, cas
 
     def _raise_if_lost(self, failures: Mapping[Node, Exception]) -> None:
         if failures and self._cache.is_lost(failures):

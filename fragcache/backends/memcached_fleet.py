@@ -4,97 +4,15 @@ from __future__ import annotations
 
 import atexit
 import functools
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from hashlib import blake2b
-from typing import Any, ClassVar, Final, TypeVar
-
-from pymemcache.client.base import normalize_server_spec
-from pymemcache.exceptions import MemcacheError
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from fragcache.backends.base import ServerStats
-from fragcache.backends.memcached_client import Connection
+from fragcache.backends.memcached_client import Connection, Found
+from fragcache.backends.memcached_node import ERRORS, Node, position
 from fragcache.backends.questions import ask_all
 
 T = TypeVar("T")
-
-ERRORS: Final[tuple[type[Exception], ...]] = (MemcacheError, OSError)
-
-_MASK: Final = 2**64 - 1
-#: Odd, from SplitMix64 (Steele, Lea, Flood 2014): spreads what is multiplied over 64 bits.
-_SPREAD: Final = 0xBF58476D1CE4E5B9
-
-
-class Node:
-    """One server and the connections to it that nobody uses."""
-
-    def __init__(self, server: Any, options: Mapping[str, Any], dead_timeout: float) -> None:
-        spec = normalize_server_spec(server)
-        self.address = spec if isinstance(spec, str) else "{}:{}".format(*spec)
-        self.seed = _hash(self.address.encode())
-        self._is_down_until = 0.0
-        self._dead_timeout = dead_timeout
-        self._connect = functools.partial(
-            Connection, spec, allow_unicode_keys=True, default_noreply=False, **options
-        )
-        self._idle: list[Connection] = []
-        self._pid = os.getpid()
-
-    def borrow(self) -> Connection:
-        """Return a connection for the caller alone; it may have to connect first."""
-        if self.is_down():
-            raise ConnectionError(f"{self.address} failed less than {self._dead_timeout:g} s ago")
-        if self._pid != os.getpid():
-            # A socket that a fork brought along is the parent's, whose replies it would steal.
-            self.close()
-            self._pid = os.getpid()
-        while self._idle:
-            try:
-                connection = self._idle.pop()
-            except IndexError:  # another thread was quicker
-                break
-            if connection.is_usable():
-                return connection
-            connection.close()
-        return self._connect()
-
-    def send(self, commands: Sequence[bytes]) -> Connection:
-        """Send commands; return the connection that their replies will arrive on."""
-        connection = self.borrow()
-        with self._closed_on_failure(connection):
-            connection.send(commands)
-        return connection
-
-    def receive(self, connection: Connection, read: Callable[[Connection], T]) -> T:
-        """Return what ``read`` makes of a connection, which is kept unless that fails."""
-        with self._closed_on_failure(connection):
-            answer = read(connection)
-        self._idle.append(connection)
-        return answer
-
-    def call(self, command: Callable[[Connection], T]) -> T:
-        """Return what ``command`` returns for a connection to this server."""
-        return self.receive(self.borrow(), command)
-
-    def is_down(self) -> bool:
-        """Whether the server failed a moment ago, and is not asked again yet."""
-        return self._is_down_until > time.monotonic()
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
-
-    @contextmanager
-    def _closed_on_failure(self, connection: Connection) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, ERRORS):
-                self._is_down_until = time.monotonic() + self._dead_timeout
-            raise
 
 
 class Fleet:
@@ -144,31 +62,38 @@ class Fleet:
         if len(self.nodes) == 1:
             return self.nodes[0]
         base, copy = (key[:-2], key[-1] - ord("0")) if key[-2:-1] == b"#" else (key, 0)
-        position = _hash(base)
-        ranked = sorted(self.nodes, key=lambda node: (position ^ node.seed) * _SPREAD & _MASK)
+        place = position(base)
+        ranked = sorted(self.nodes, key=lambda node: node.score(place))
         return ranked[copy % len(ranked)]
 
-    def ask(
-        self, requests: Mapping[Node, Sequence[bytes]], read: Callable[[Connection], T]
-    ) -> tuple[dict[Node, T], dict[Node, Exception]]:
-        """Send each server its commands, then ``read`` the replies of each.
+    def exchange(
+        self, commands: Mapping[bytes, bytes]
+    ) -> tuple[dict[bytes, bytes], dict[Node, Exception]]:
+        """Send each key's command to its server; return the replies by key, and what failed."""
+        groups = self.grouped(list(commands))
+        answers, failures = self._ask(
+            {node: [commands[key] for key in keys] for node, keys in groups.items()},
+            Connection.read_replies,
+        )
+        replies = {
+            key: reply
+            for node, node_replies in answers.items()
+            for key, reply in zip(groups[node], node_replies, strict=True)
+        }
+        return replies, failures
 
-        Return what was read, and what failed.
-        """
-        sent: dict[Node, Connection] = {}
-        answers: dict[Node, T] = {}
-        failures: dict[Node, Exception] = {}
-        for node, commands in requests.items():
-            try:
-                sent[node] = node.send(commands)
-            except ERRORS as error:
-                failures[node] = error
-        for node, connection in sent.items():
-            try:
-                answers[node] = node.receive(connection, read)
-            except ERRORS as error:
-                failures[node] = error
-        return answers, failures
+    def retrieve(
+        self, command: bytes, keys: Sequence[bytes]
+    ) -> tuple[list[Found], dict[Node, Exception]]:
+        """Return what get or gets finds under the keys, and what failed."""
+        answers, failures = self._ask(
+            {
+                node: [b"%b %b\r\n" % (command, b" ".join(wanted))]
+                for node, wanted in self.grouped(keys).items()
+            },
+            Connection.read_values,
+        )
+        return [value for values in answers.values() for value in values], failures
 
     def is_lost(self, failures: Iterable[Node]) -> bool:
         """Whether no server is left beside those that failed."""
@@ -206,6 +131,25 @@ class Fleet:
             for stats in self.server_stats()
         ]
 
+    def _ask(
+        self, requests: Mapping[Node, Sequence[bytes]], read: Callable[[Connection], T]
+    ) -> tuple[dict[Node, T], dict[Node, Exception]]:
+        """Send each server its commands, then ``read`` the replies of each."""
+        sent: dict[Node, Connection] = {}
+        answers: dict[Node, T] = {}
+        failures: dict[Node, Exception] = {}
+        for node, commands in requests.items():
+            try:
+                sent[node] = node.send(commands)
+            except ERRORS as error:
+                failures[node] = error
+        for node, connection in sent.items():
+            try:
+                answers[node] = node.receive(connection, read)
+            except ERRORS as error:
+                failures[node] = error
+        return answers, failures
+
     def _call(self, key: str, command: Callable[[Connection], T]) -> T:
         return self.node_of(key.encode()).call(command)
 
@@ -220,10 +164,6 @@ def _as_texts(figures: Mapping[str, Any]) -> dict[str, str]:
         name: figure.decode() if isinstance(figure, bytes) else str(figure)
         for name, figure in figures.items()
     }
-
-
-def _hash(data: bytes) -> int:
-    return int.from_bytes(blake2b(data, digest_size=8).digest())
 
 
 atexit.register(Fleet.close_all)

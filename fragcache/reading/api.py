@@ -69,11 +69,12 @@ def get_fragments(
     ``storable=False`` renders what is missing without storing it. Further arguments and errors
     are those of ``get_fragment``.
     """
-    fragment, cache = resolve(f, using)
+    fragment = shielded(None, resolve, f, using)
     if fragment is None:
         if default is RAISE:
             raise unpublished(f)
         return [default for _item in items]
+    cache = store(using or fragment.using)
     instances = [
         fragment.parameters.instance(item if isinstance(item, tuple) else (item,), kwargs)
         for item in items
@@ -85,19 +86,21 @@ def get_fragments(
     ]
 
 
-def resolve(f: Reference, using: str | None = None) -> tuple[Fragment | None, Store]:
-    """Return a fragment, local or published, and its store; None where a source is silent.
+def resolve(f: Reference, using: str | None = None) -> Fragment | None:
+    """Return a fragment, local or published; None where a source is silent.
 
     Raises:
         UnknownFragment: neither this site nor a source declares it.
+        CacheUnavailable: this site does not declare it, and a source cannot be asked.
     """
     fragment = registry.find(f)
-    cache = store(using or (fragment.using if fragment else None))
-    if fragment is None and isinstance(f, str):
-        fragment = shielded(None, manifest.find, cache, f)
-    if fragment is None and cache.is_writable:
+    if fragment is not None:
+        return fragment
+    cache = store(using)
+    published = manifest.find(cache, f) if isinstance(f, str) else None
+    if published is None and cache.is_writable:
         raise registry.unknown(f)
-    return fragment, cache
+    return published
 
 
 def unpublished(f: Reference) -> FragmentMissing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fragcache import slots as places
+from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.guard import shielded
@@ -33,7 +34,12 @@ def fill(
             rendered.append(slot)
     count(Event.ABSENT, fragment.name, len(due) - len(rendered))
     count(Event.RENDERED, fragment.name, len(rendered))
-    stored = [slot for slot in rendered if slot.tokens] if may_store and cache.is_writable else []
+    storable = [
+        slot for slot in rendered if slot.tokens and slot.output and slot.output.is_storable
+    ]
+    if len(storable) < len(rendered):
+        note_unstorable()
+    stored = storable if may_store and cache.is_writable else []
     count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
     if stored:
         shielded([], places.write, cache, fragment, stored, with_heads=needs_heads(fragment, page))

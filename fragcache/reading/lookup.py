@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from fragcache import tokens, transactions, versions
+from fragcache.bubbling import is_recording, note_includes
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
@@ -20,7 +21,7 @@ from fragcache.keys import entry_key, head_key
 from fragcache.manifest import RemoteFragment
 from fragcache.page import Page, now
 from fragcache.records import Head
-from fragcache.slots import Slot, includes_are_current, token_names
+from fragcache.slots import Slot, includes_are_current, recorded_includes, token_names
 from fragcache.store import Store
 from fragcache.tokens import TokenName, Tokens
 
@@ -110,15 +111,18 @@ def _judged(
     lookup = Lookup()
     moment = now()
     verdicts = dict.fromkeys(Verdict, 0)
+    awaited = transactions.awaited()
     for slot in slots:
         names = token_names(fragment, slot.instance)
-        pair = current.pair(*names) if current and not transactions.awaits(names) else None
+        pair = current.pair(*names) if current and awaited.isdisjoint(names) else None
         entry = entries[slot.base]
-        verdict = _verdict(entry, pair, current, moment, names)
+        verdict = _verdict(entry, pair, current, moment, names, may_check_code=fragment.is_local)
         verdicts[verdict] += 1
         may_serve = verdict is Verdict.FRESH or not fragment.is_local
         if entry is not None and verdict is not Verdict.MISSING and may_serve:
             lookup.html[slot.base] = entry.payload.decode()
+            if is_recording():
+                note_includes(recorded_includes(entry))
             continue
         if current and pair and current.allow_storing(names, page):
             slot.tokens = pair
@@ -133,12 +137,15 @@ def _verdict(
     current: Tokens | None,
     moment: int,
     names: Sequence[TokenName],
+    *,
+    may_check_code: bool,
 ) -> Verdict:
+    """Return what an entry is worth; a target has no code to check it against."""
     if entry is None or entry.kind != Kind.HTML:
         return Verdict.MISSING
     if current and current.have_purged(entry.tokens, names):
         return Verdict.MISSING
-    is_current = entry.tokens == pair and includes_are_current(entry)
+    is_current = entry.tokens == pair and (not may_check_code or includes_are_current(entry))
     is_in_time = not entry.fresh_until or moment <= entry.fresh_until
     return Verdict.FRESH if is_current and is_in_time else Verdict.STALE
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core import mail
 from django.http import HttpRequest
 
+from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.exceptions import InvalidArguments, UndefinedArgument
 from fragcache.reading.api import Reference, get_fragments
@@ -38,6 +39,7 @@ def shown_fragments(
     )
     if settings.DEBUG or hasattr(mail, "outbox"):  # Django's test runner makes an outbox
         raise UndefinedArgument(message)
+    note_unstorable()
     degrade(Event.UNDEFINED_ARGUMENT, str(f), message, "%s", message)
     try:
         return get_fragments(f, items, request=request, default="", storable=False, **kwargs)

@@ -13,6 +13,7 @@ from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
 from django.utils.safestring import SafeString
 
+from fragcache.arguments import RESERVED
 from fragcache.reading import shown_fragments
 from fragcache.templates import SHOWN_FRAGMENT, resolve_argument
 
@@ -112,9 +113,12 @@ def _parsed(
     name = parser.compile_filter(bits[0])
     args: list[FilterExpression] = []
     kwargs: dict[str, FilterExpression] = {}
+    if "as" in bits:
+        raise TemplateSyntaxError(f"{{% {tag} %}}: 'as' stands before one name, at the end.")
     for bit in bits[1:]:
         named = token_kwargs([bit], parser)
         if named:
+            _check_keyword(tag, *named, kwargs)
             kwargs |= named
         elif kwargs:
             raise TemplateSyntaxError(
@@ -123,3 +127,10 @@ def _parsed(
         else:
             args.append(parser.compile_filter(bit))
     return name, args, kwargs, target
+
+
+def _check_keyword(tag: str, name: str, others: Mapping[str, FilterExpression]) -> None:
+    if name in others:
+        raise TemplateSyntaxError(f"{{% {tag} %}} gets {name!r} twice.")
+    if name in RESERVED:
+        raise TemplateSyntaxError(f"{{% {tag} %}}: {name!r} cannot be given in a template.")

@@ -12,6 +12,7 @@ from fragcache import items, page, versions
 from fragcache.arguments import Instance
 from fragcache.declarations import Fragment, is_rows
 from fragcache.exceptions import ImproperlyDeclared
+from fragcache.page import Page
 from fragcache.versions import Version
 
 Batch = list[tuple[Instance, Version | None]]
@@ -24,17 +25,18 @@ def batches(fragment: Fragment, size: int, only: Sequence[str] | None = None) ->
 
     Raises:
         ImproperlyDeclared: the fragment lists no items.
+        InvalidArguments: ``only`` has what is no primary key, or items do not fit the fragment.
     """
+    began = page.outside()  # objects in a list are not newer than this
     found = fragment.get_items()
     if found is None:
-        yield from _chunks(_from_choices(fragment), fragment, size)
+        yield from _chunks(_from_choices(fragment), fragment, size, began)
     elif not is_rows(found):
-        yield from _chunks(_from_iterable(fragment, found, only), fragment, size)
+        yield from _chunks(_from_iterable(fragment, found, only), fragment, size, began)
     else:
         if only is not None:
-            convert = fragment.parameters.pk_to_python
-            found = items.restricted(found, [convert(pk) if convert else pk for pk in only])
-        yield from _from_rows(fragment, found, size)
+            found = items.restricted(found, map(fragment.parameters.primary_key, only))
+        yield from _from_rows(fragment, found, size, began)
 
 
 def size_of(fragment: Fragment) -> int | None:
@@ -48,7 +50,7 @@ def size_of(fragment: Fragment) -> int | None:
     return len(found) * combinations if isinstance(found, Sequence) else None
 
 
-def _from_rows(fragment: Fragment, rows: QuerySet[Any], size: int) -> Iterator[Batch]:
+def _from_rows(fragment: Fragment, rows: QuerySet[Any], size: int, began: Page) -> Iterator[Batch]:
     combinations = fragment.choice_combinations()
     paths = fragment.version_paths
     for chunk in _keyset(rows, size, fragment.name, paths):
@@ -60,7 +62,7 @@ def _from_rows(fragment: Fragment, rows: QuerySet[Any], size: int) -> Iterator[B
         if paths is not None:
             yield pairs
         else:
-            yield from _chunks((instance for instance, _ in pairs), fragment, len(pairs))
+            yield from _chunks((instance for instance, _ in pairs), fragment, len(pairs), began)
 
 
 def _keyset(
@@ -69,7 +71,7 @@ def _keyset(
     """Yield lists of (pk, version, where it is a path) of ``size`` rows each.
 
     A page per query by primary key, so that memory is flat with every driver, behind connection
-    poolers too. A slice, which cannot be ordered anew, is read in one piece.
+    poolers too. Of a slice or union, which cannot be ordered anew, the keys are read first.
     """
 
     def read(part: QuerySet[Any]) -> list[tuple[Any, Version | None]]:
@@ -77,8 +79,10 @@ def _keyset(
             return list(versions.read_rows(part, paths, owner))
         return [(pk, None) for pk in part.values_list("pk", flat=True)]
 
-    if rows.query.is_sliced or rows.query.combinator:
-        yield read(rows)
+    if items.is_fixed(rows):
+        pks = list(dict.fromkeys(rows.values_list("pk", flat=True)))
+        for start in range(0, len(pks), size):
+            yield read(items.restrictable(rows).filter(pk__in=pks[start : start + size]))
         return
     ordered = rows.order_by("pk")
     chunk = read(ordered[:size])
@@ -108,11 +112,13 @@ def _from_choices(fragment: Fragment) -> Iterator[Instance]:
         yield fragment.parameters.instance((), choices)
 
 
-def _chunks(instances: Iterable[Instance], fragment: Fragment, size: int) -> Iterator[Batch]:
+def _chunks(
+    instances: Iterable[Instance], fragment: Fragment, size: int, began: Page
+) -> Iterator[Batch]:
     iterator = iter(instances)
     while chunk := list(itertools.islice(iterator, size)):
         if not fragment.is_versioned:
             yield [(instance, None) for instance in chunk]
             continue
-        known = versions.of_instances(fragment, chunk, page.outside())
+        known = versions.of_instances(fragment, chunk, began)
         yield [pair for pair in zip(chunk, known, strict=True) if pair[1] is not None]

@@ -75,12 +75,13 @@ class Run:
             for fragment in self.plan.fragments:
                 self._warm(fragment)
                 if self.report.status in {Status.INCOMPLETE, Status.INTERRUPTED}:
-                    return self.report
+                    break
         except CacheUnavailable:
             self.report.status = Status.UNAVAILABLE
             raise
         totals = self.report.totals
-        self.report.status = Status.FAILED if totals.failed or totals.refused else Status.OK
+        if self.report.status is not Status.INTERRUPTED and (totals.failed or totals.refused):
+            self.report.status = Status.FAILED
         return self.report
 
     def _warm(self, fragment: Fragment) -> None:
@@ -133,7 +134,8 @@ class Run:
                 self.report.status = Status.INCOMPLETE
         rendered = self._render(fragment, due, tally)
         tally.rendered += len(rendered)
-        confirmed = slots.write(cache, fragment, rendered, with_heads=True)
+        storable = [slot for slot in rendered if slot.output and slot.output.is_storable]
+        confirmed = slots.write(cache, fragment, storable, with_heads=True)
         tally.stored += len(confirmed)
         tally.refused += len(rendered) - len(confirmed)
 
@@ -152,15 +154,11 @@ class Run:
 
 def _slots(fragment: Fragment, batch: Batch, digest: str, values: Mapping[str, Any]) -> list[Slot]:
     encoded_axes = encode_axes(values)
-    return [
-        Slot(
-            instance=instance,
-            base=base_key(fragment.name, instance.encoded, encoded_axes),
-            digest=digest,
-            version=version,
-        )
-        for instance, version in batch
-    ]
+    found: dict[str, Slot] = {}  # items may list an instance twice
+    for instance, version in batch:
+        base = base_key(fragment.name, instance.encoded, encoded_axes)
+        found[base] = Slot(instance=instance, base=base, digest=digest, version=version)
+    return list(found.values())
 
 
 def _outputs(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo.running import Demo, manage
+from tests.demo.running import Demo, manage, warm
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +37,14 @@ def loaded_courses(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return var
 
 
+@pytest.fixture(scope="session")
+def warmed_courses(loaded_courses: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after `warm_fragments`."""
+    var = Path(shutil.copytree(loaded_courses, tmp_path_factory.mktemp("warmed") / "var"))
+    warm(var)
+    return var
+
+
 @pytest.fixture
 def var(loaded_courses: Path, tmp_path: Path) -> Path:
     """A copy of the loaded courses for one test."""
@@ -44,11 +52,18 @@ def var(loaded_courses: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def warmed_var(warmed_courses: Path, tmp_path: Path) -> Path:
+    """A copy of the warmed courses for one test."""
+    return Path(shutil.copytree(warmed_courses, tmp_path / "var"))
+
+
+@pytest.fixture
 def start_demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    """A function that starts the demo, by default in an empty folder."""
     started: list[Demo] = []
 
-    def start(*arguments: str, **changes: str) -> Demo:
-        started.append(Demo(tmp_path / "demo", *arguments, **changes))
+    def start(*arguments: str, var: Path = tmp_path / "demo", **changes: str) -> Demo:
+        started.append(Demo(var, *arguments, **changes))
         return started[-1]
 
     yield start

@@ -19,6 +19,10 @@ from tests.processes import free_port
 
 DEMO_SITE = Path(__file__).resolve().parents[2] / "demo_site"
 PATIENCE = 60
+WARM = """
+from django.core.management import call_command
+call_command("warm_fragments", "--json")
+"""
 
 
 def environment(var: Path, **changes: str) -> dict[str, str]:
@@ -31,11 +35,11 @@ def environment(var: Path, **changes: str) -> dict[str, str]:
     return kept | {"DEMO_VAR": str(var)} | changes
 
 
-def manage(var: Path, *arguments: str, site: Path = DEMO_SITE) -> str:
+def manage(var: Path, *arguments: str, site: Path = DEMO_SITE, **changes: str) -> str:
     """Run a management command of the demo, or of a copy of it, and return its output."""
     finished = subprocess.run(
         [sys.executable, str(site / "manage.py"), *arguments],
-        env=environment(var),
+        env=environment(var, **changes),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -45,10 +49,14 @@ def manage(var: Path, *arguments: str, site: Path = DEMO_SITE) -> str:
     return finished.stdout
 
 
-def warm(var: Path, site: Path = DEMO_SITE) -> dict[str, dict[str, Any]]:
-    """Run `warm_fragments --json` and return its counts by fragment."""
-    report = json.loads(manage(var, "warm_fragments", "--json", site=site))
-    fragments: dict[str, dict[str, Any]] = report["fragments"]
+def warm(var: Path, site: Path = DEMO_SITE, *, after: str = "") -> dict[str, dict[str, Any]]:
+    """Run `warm_fragments --json`, after a change by the ORM, and return its counts by fragment."""
+    if after:
+        script = f"from courses.models import *\n{after}\n{WARM}"
+        output = manage(var, "shell", "--verbosity=0", "-c", script, site=site)
+    else:
+        output = manage(var, "warm_fragments", "--json", site=site)
+    fragments: dict[str, dict[str, Any]] = json.loads(output)["fragments"]
     return fragments
 
 

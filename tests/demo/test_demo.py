@@ -6,10 +6,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.demo.running import Demo, is_listening, left_running, texts
+from tests.demo.running import Demo, is_listening, left_running, manage, texts
 
 COURSES = {
     "Version Control with Git",
@@ -65,6 +66,21 @@ def test_the_target_shows_the_lessons_with_and_without_the_source(
     assert left_running(demo) == []
 
 
+def test_the_target_has_no_database_and_none_of_the_apps_of_the_source(var: Path) -> None:
+    script = """
+from django.apps import apps
+from django.conf import settings
+print(apps.get_models(), settings.DATABASES)
+try:
+    import courses.models
+except RuntimeError as error:
+    print(error)
+"""
+    output = manage(var, "shell", "--verbosity=0", "-c", script, DEMO_SITE="target")
+    assert output.splitlines()[0] == "[] {}"
+    assert "isn't in an application in INSTALLED_APPS" in output
+
+
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_a_signal_during_the_preparation_leaves_nothing_running(
     start_demo: Callable[..., Demo], how: signal.Signals, code: int
@@ -76,8 +92,10 @@ def test_a_signal_during_the_preparation_leaves_nothing_running(
     assert left_running(demo) == []
 
 
-def test_a_target_that_dies_is_told_and_the_source_stopped(start_demo: Callable[..., Demo]) -> None:
-    demo = start_demo()
+def test_a_target_that_dies_is_told_and_the_source_stopped(
+    start_demo: Callable[..., Demo], warmed_var: Path
+) -> None:
+    demo = start_demo(var=warmed_var)
     demo.read_until(READY)
     os.kill(demo.pid("target"), signal.SIGKILL)
     assert demo.wait() == 1

@@ -15,6 +15,7 @@ from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.explaining import explain
 from fragcache.reading import resolve
 from fragcache.reading.api import unpublished
+from fragcache.store import store
 
 EXIT_USAGE: Final = 2
 EXIT_UNAVAILABLE: Final = 75
@@ -72,9 +73,10 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(padded).rstrip(), style_func=style)
 
     def _explain(self, options: dict[str, Any]) -> None:
-        fragment, cache = resolve(options["name"], options["using"])
+        fragment = resolve(options["name"], options["using"])
         if fragment is None:
             raise unpublished(options["name"])
+        cache = store(options["using"] or fragment.using)
         args = [text for text in options["arguments"] if "=" not in text]
         kwargs = dict(text.split("=", 1) for text in options["arguments"] if "=" in text)
         rows = explain(fragment, cache, *args, **kwargs)

@@ -33,7 +33,8 @@ class Command(BaseCommand):
                 f"{file} has no {error}; its format is described in data/ATTRIBUTION.md."
             ) from error
         except DatabaseError as error:
-            raise CommandError(f"{error}. Has `manage.py migrate` been run?") from error
+            problem = str(error).strip()
+            raise CommandError(f"{problem}. Has `manage.py migrate` been run?") from error
         if verbosity > 0:
             modules = [module for course in data["courses"] for module in course["modules"]]
             contents = sum(len(module["contents"]) for module in modules)

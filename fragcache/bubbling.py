@@ -1,0 +1,53 @@
+"""Bubbling: what an outer fragment takes over from the fragments that its render shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Shown:
+    """What was shown while something rendered."""
+
+    #: Templates that were included by a variable.
+    includes: set[str] = field(default_factory=set)
+    #: Whether something was shown that must not be kept.
+    has_unstorable: bool = False
+
+
+_shown: ContextVar[Shown | None] = ContextVar("fragcache_shown", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[Shown]:
+    """Record what is shown within; an outer recording takes it over at the end."""
+    outer = _shown.get()
+    inner = Shown()
+    reset = _shown.set(inner)
+    try:
+        yield inner
+    finally:
+        _shown.reset(reset)
+        if outer is not None:
+            outer.includes |= inner.includes
+            outer.has_unstorable |= inner.has_unstorable
+
+
+def is_recording() -> bool:
+    """Whether what is shown now is shown inside of a render."""
+    return _shown.get() is not None
+
+
+def note_includes(template_names: Iterable[str]) -> None:
+    """Tell the render that shows it which templates a fragment chose by a variable."""
+    if (shown := _shown.get()) is not None:
+        shown.includes.update(template_names)
+
+
+def note_unstorable() -> None:
+    """Tell the render that shows it that a fragment may be stored nowhere."""
+    if (shown := _shown.get()) is not None:
+        shown.has_unstorable = True

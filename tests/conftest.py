@@ -1,0 +1,67 @@
+"""Fixtures of all tests: fragments and templates for one test, and a clean slate around each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from fragcache import counters, digests, fragment, manifest, registry
+from tests.fixtures import (  # noqa: F401
+    artist_card,
+    artists,
+    cache_alias,
+    clock,
+    greeting,
+    renders,
+    trips,
+    use_backend,
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_slate() -> Iterator[None]:
+    """What this process knows of fragments ends with each test."""
+    declared = dict(registry._fragments)
+    forget()
+    yield
+    registry._fragments.clear()
+    registry._fragments.update(declared)
+    forget()
+
+
+def forget() -> None:
+    digests.forget()
+    manifest._remembered.clear()
+    counters.reset()
+
+
+@pytest.fixture
+def declare() -> Callable[..., Any]:
+    """Register a fragment for one test: `@declare("x.html", items=..., version=...)`."""
+    return fragment
+
+
+@pytest.fixture
+def templates(settings: Any) -> Callable[[Mapping[str, str]], None]:
+    """A function that adds templates, by name: `templates({"x.html": "source"})`."""
+    sources: dict[str, str] = {}
+
+    def add(added: Mapping[str, str]) -> None:
+        sources.update(added)
+        engine, *others = copy.deepcopy(settings.TEMPLATES)
+        engine["APP_DIRS"] = False
+        engine["OPTIONS"]["loaders"] = [
+            (
+                "django.template.loaders.cached.Loader",
+                [
+                    ("django.template.loaders.locmem.Loader", dict(sources)),
+                    "django.template.loaders.app_directories.Loader",
+                ],
+            )
+        ]
+        settings.TEMPLATES = [engine, *others]
+
+    return add

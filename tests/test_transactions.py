@@ -1,0 +1,245 @@
+"""Transactions: nothing uncommitted is stored, and an invalidation holds when it is committed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from fragcache import (
+    Fragment,
+    get_fragment,
+    invalidate,
+    invalidate_all,
+    transactions,
+)
+from fragcache.counters import Event
+from tests.fixtures import RoundTrips, any_cache, happened, in_request
+from tests.library.models import Artist
+
+
+class Rollback(Exception):
+    """Ends an atomic block without a commit."""
+
+
+def elsewhere(call: Callable[[], Any]) -> Any:
+    """Return what a call gives in another thread, which shares no transaction with this one."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+    thread.join(10)
+    return results[0]
+
+
+@pytest.fixture
+def word(declare: Any, templates: Any) -> Iterator[dict[str, str]]:
+    """What the fragment `library.word` shows: data of the site in no database."""
+    templates({"word.html": "{{ word }}"})
+    shown = {"word": "old"}
+
+    @declare("word.html", name="library.word")
+    def word() -> dict[str, Any]:
+        return dict(shown)
+
+    return shown
+
+
+def read() -> Any:
+    return get_fragment("library.word")
+
+
+@pytest.mark.django_db
+@any_cache
+@pytest.mark.usefixtures("cache_alias")
+class TestStoring:
+    def test_the_atomic_blocks_of_a_test_case_do_not_count(
+        self, artist_card: Fragment, artists: list[Artist]
+    ) -> None:
+        """Tests of sites would else never meet an entry."""
+        assert transaction.get_connection().in_atomic_block
+        assert not transactions.is_open()
+
+        get_fragment(artist_card, artists[0])
+
+        assert happened(Event.STORED) == 1
+
+    @pytest.mark.parametrize("depth", [1, 2])
+    def test_nothing_is_stored_in_a_transaction(
+        self, artist_card: Fragment, artists: list[Artist], trips: RoundTrips, depth: int
+    ) -> None:
+        nested = [transaction.atomic() for _ in range(depth)]
+        for block in nested:
+            block.__enter__()
+        Artist.objects.update(name="uncommitted")
+        assert get_fragment(artist_card, artists[0].pk) == "<b>uncommitted</b>"
+        for block in reversed(nested):
+            block.__exit__(None, None, None)
+
+        assert trips.of("set_many") == trips.of("advance_many") == []
+        assert happened(Event.NOT_STORED) == 1
+
+    def test_what_is_stored_is_read_in_a_transaction(
+        self, artist_card: Fragment, artists: list[Artist], renders: list[int]
+    ) -> None:
+        get_fragment(artist_card, artists[0])
+        renders.clear()
+
+        with transaction.atomic():
+            get_fragment(artist_card, artists[0])
+        assert renders == []
+
+    def test_a_rollback_leaves_nothing_behind(
+        self, artist_card: Fragment, artists: list[Artist]
+    ) -> None:
+        with pytest.raises(Rollback), transaction.atomic():
+            Artist.objects.update(name="rolled back")
+            get_fragment(artist_card, artists[0].pk)
+            raise Rollback
+
+        assert get_fragment(artist_card, artists[0].pk) == "<b>Nina</b>"
+
+    def test_a_transaction_is_over_when_it_is_committed(
+        self, artist_card: Fragment, artists: list[Artist]
+    ) -> None:
+        with transaction.atomic():
+            pass
+        get_fragment(artist_card, artists[0])
+
+        assert happened(Event.STORED) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@any_cache
+@pytest.mark.usefixtures("cache_alias")
+class TestInvalidating:
+    def test_without_a_transaction_it_holds_at_once_for_all(self, word: dict[str, str]) -> None:
+        assert read() == "old"
+        word["word"] = "new"
+        invalidate("library.word")
+
+        assert elsewhere(read) == read() == "new"
+
+    @pytest.mark.parametrize("change", [invalidate, invalidate_all])
+    def test_in_a_transaction_it_holds_here_at_once_and_elsewhere_after_the_commit(
+        self, word: dict[str, str], change: Callable[[str], None]
+    ) -> None:
+        assert read() == "old"
+        with transaction.atomic():
+            word["word"] = "new"
+            change("library.word")
+            assert read() == "new"
+            assert elsewhere(read) == "old"
+
+        assert elsewhere(read) == "new"
+        assert read() == "new"
+
+    def test_a_rollback_leaves_all_as_it_was(
+        self, word: dict[str, str], trips: RoundTrips
+    ) -> None:
+        assert read() == "old"
+        trips.clear()
+        with pytest.raises(Rollback), transaction.atomic():
+            invalidate("library.word")
+            raise Rollback
+
+        assert trips.writes == []
+        assert elsewhere(read) == read() == "old"
+        assert happened(Event.RENDERED) == 1
+
+    def test_a_savepoint_that_is_rolled_back_leaves_all_as_it_was(
+        self, word: dict[str, str]
+    ) -> None:
+        assert read() == "old"
+        with transaction.atomic():
+            with pytest.raises(Rollback), transaction.atomic():
+                invalidate("library.word")
+                raise Rollback
+            assert read() == "old"
+
+        assert elsewhere(read) == read() == "old"
+        assert happened(Event.RENDERED) == 1
+
+    def test_another_fragment_is_read_as_before(
+        self, word: dict[str, str], greeting: Fragment, renders: list[str]
+    ) -> None:
+        get_fragment(greeting, "you")
+        with transaction.atomic():
+            invalidate(greeting, "somebody else")
+            get_fragment(greeting, "you")
+
+        assert renders == ["you"]
+
+    def test_a_decorated_function_remembers_nothing_of_its_last_call(
+        self, word: dict[str, str]
+    ) -> None:
+        """A decorator enters one and the same atomic block at each call."""
+
+        @transaction.atomic
+        def view(*, changes: bool) -> Any:
+            if changes:
+                invalidate("library.word")
+            return read()
+
+        for _call in range(3):
+            view(changes=True)
+        read()
+        rendered = happened(Event.RENDERED)
+
+        view(changes=False)
+
+        assert happened(Event.RENDERED) == rendered
+
+
+@pytest.mark.django_db
+@any_cache
+@pytest.mark.usefixtures("cache_alias")
+class TestInTestCases:
+    def test_an_invalidation_outside_of_the_sites_transactions_holds_at_once(
+        self, word: dict[str, str]
+    ) -> None:
+        assert read() == "old"
+        word["word"] = "new"
+        invalidate("library.word")
+
+        assert read() == "new"
+
+    def test_an_invalidation_in_a_transaction_is_seen_after_it(
+        self, word: dict[str, str]
+    ) -> None:
+        """`on_commit` never runs in a TestCase; the page looks as in production all the same."""
+        assert read() == "old"
+        with transaction.atomic():
+            word["word"] = "new"
+            invalidate("library.word")
+
+        assert read() == "new"
+
+    def test_callbacks_can_be_executed_as_djangos_tests_do(
+        self, word: dict[str, str], django_capture_on_commit_callbacks: Any
+    ) -> None:
+        assert read() == "old"
+        with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+            word["word"] = "new"
+            invalidate("library.word")
+
+        with in_request():
+            assert read() == "new"
+        assert happened(Event.STORED) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@any_cache
+def test_manual_transaction_management_stores_nothing_uncommitted(
+    cache_alias: str, artist_card: Fragment, artists: list[Artist]
+) -> None:
+    transaction.set_autocommit(False)
+    try:
+        Artist.objects.update(name="uncommitted")
+        assert get_fragment(artist_card, artists[0].pk) == "<b>uncommitted</b>"
+        assert happened(Event.STORED) == 0
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)

@@ -29,9 +29,7 @@ class Missing:
 MISSING: Final = Missing()
 
 #: What the reading functions take beside a fragment's own arguments.
-RESERVED: Final = frozenset(
-    {"f", "items", "request", "using", "default", "storable", "undefined"}
-)
+RESERVED: Final = frozenset({"f", "items", "request", "using", "default", "storable", "undefined"})
 
 
 class Instance(NamedTuple):

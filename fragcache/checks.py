@@ -16,7 +16,7 @@ from django.db import DatabaseError
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.module_loading import import_string
 
-from fragcache import conf, registry
+from fragcache import axes, conf, registry
 from fragcache.axes import Axis
 from fragcache.backends.generic import adapt
 from fragcache.declarations import Fragment
@@ -75,7 +75,8 @@ def check_plan(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> lis
     messages: list[CheckMessage] = []
     for alias in sorted(_aliases() & set(django_settings.CACHES)) if databases else ():
         fragments = [f for f in registry.all_fragments() if _alias_of(f) == alias]
-        with suppress(DatabaseError):  # the tables do not exist yet: migrate checks before it runs
+        # The tables do not exist yet, as migrate checks before it runs; check_fragments complains.
+        with suppress(Exception):
             messages += _check_size(alias, caches[alias], fragments)
     return messages
 
@@ -99,6 +100,16 @@ def check_fragments(**_kwargs: Any) -> list[CheckMessage]:
             )
         except (FragcacheError, TemplateSyntaxError) as error:
             messages.append(Error(f"{fragment.name}: {error}", id="fragcache.E009"))
+        except DatabaseError:
+            pass  # items() reads at once, and migrate, which checks as well, has not run yet
+        except Exception as error:  # noqa: BLE001 - items() is the site's own
+            messages.append(
+                CheckWarning(
+                    f"{fragment.name}: {type(error).__name__}: {error}",
+                    hint="Its items() is called for its model, and raises.",
+                    id="fragcache.W003",
+                )
+            )
     return messages
 
 
@@ -215,12 +226,16 @@ def _check_size(
     largest = _most_entries(cache)
     if largest is None:
         return
-    planned = sum(size_of(fragment) or 0 for fragment in fragments if fragment.is_warmable)
+    planned = sum(
+        (size_of(fragment) or 0) * len(axes.combinations(fragment.axes))
+        for fragment in fragments
+        if fragment.is_warmable
+    )
     if _VALUES_PER_INSTANCE * planned > largest:
         yield CheckWarning(
             f"The cache alias {alias!r} keeps at most {largest:,} values; the fragments that are "
             f"warmed there need {_VALUES_PER_INSTANCE * planned:,}: an entry and a head for each "
-            "instance.",
+            "instance under each combination of axis values.",
             hint="Raise OPTIONS['MAX_ENTRIES'], or use a backend without that limit.",
             id="fragcache.W001",
         )

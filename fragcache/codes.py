@@ -161,5 +161,5 @@ def _literal(value: Any) -> str:
 
 def _promised(value: Any) -> tuple[Any, ...]:
     # What is translated: the translation is another one in each language.
-    _unpickle, (_function, args, kwargs, *_types) = value.__reduce__()
-    return (args, kwargs)
+    _unpickle, arguments = value.__reduce__()
+    return tuple(argument for argument in arguments if not callable(argument))

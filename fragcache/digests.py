@@ -19,6 +19,7 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.signals import setting_changed
+from django.template import TemplateDoesNotExist
 from django.utils import translation
 from django.utils.autoreload import file_changed
 
@@ -73,12 +74,25 @@ def digest_of(fragment: Fragment) -> str:
 @functools.lru_cache(maxsize=1024)
 def includes_digest(template_names: tuple[str, ...]) -> str:
     """Return the digest of templates that were included by a variable's value."""
-    return _digest(part for name in template_names for part in _template_parts(name, set()))
+    return _digest(part for name in template_names for part in _included_parts(name))
+
+
+def _included_parts(template_name: str) -> Iterable[str]:
+    try:
+        yield from _template_parts(template_name, set())
+    except TemplateDoesNotExist:  # an entry of a former release names it: not current any more
+        yield f"template {template_name} does not exist"
 
 
 def _parts(fragment: Fragment) -> Iterable[str]:
     yield f"fragment {fragment.name} {fragment.axes} {fragment.revision}"
     yield from _environment()
+    yield from _code(fragment)
+    if fragment.template_name is not None:
+        yield from _template_parts(fragment.template_name, {fragment.name})
+
+
+def _code(fragment: Fragment) -> Iterable[str]:
     functions: list[Callable[..., Any]] = [fragment.context_function]
     if type(fragment).__module__ != Fragment.__module__:
         functions.append(type(fragment))
@@ -88,8 +102,6 @@ def _parts(fragment: Fragment) -> Iterable[str]:
         functions.append(fragment.item_model)
     for function in functions:
         yield from code_parts(function)
-    if fragment.template_name is not None:
-        yield from _template_parts(fragment.template_name, {fragment.name})
 
 
 def _template_parts(template_name: str, shown: set[str]) -> Iterable[str]:
@@ -104,7 +116,7 @@ def _template_parts(template_name: str, shown: set[str]) -> Iterable[str]:
         inner = registry.find(name)
         if inner is not None and inner.template_name is not None:
             yield f"shows {name} {inner.axes} {inner.revision}"
-            yield from code_parts(inner.context_function)
+            yield from _code(inner)
             yield from _template_parts(inner.template_name, shown)
 
 

@@ -21,6 +21,8 @@ MAGIC: Final = b"fc"
 FORMAT: Final = 1
 #: Where a sealed value carries ``as_of``, big-endian, so that a cache server can compare two.
 RANK: Final = slice(8, 16)
+#: Where it tells by which secret key it is sealed.
+FINGERPRINT: Final = slice(32, 36)
 #: A rank further ahead of the clock than this is not believed.
 FUTURE_TOLERANCE_US: Final = 5_000_000
 #: Two tokens of 16 bytes: the fragment's, and the instance's stamp (zeros without one).
@@ -143,6 +145,10 @@ class Ring:
         ):
             return Unsealed.UNKNOWN_FIELD
         return Entry(kind, payload, as_of, built_at, fresh_until, tokens, tagged)
+
+    def seals_like(self, data: bytes) -> bool:
+        """Whether ``data``, which was opened, is sealed with the key that seals now."""
+        return data[FINGERPRINT] == self._fingerprint
 
 
 def pack_fields(fields: Mapping[Field, bytes]) -> bytes:

@@ -33,7 +33,11 @@ class RemoteFragment(Fragment):
     def __init__(self, document: dict[str, Any]) -> None:
         super().__init__(name=document["name"], template_name="")
         self.document = document
-        self.stamped = document["stamped"]
+
+    @property
+    def is_stamped(self) -> bool:
+        is_stamped: bool = self.document["stamped"]
+        return is_stamped
 
     @cached_property
     def parameters(self) -> Parameters:

@@ -56,8 +56,7 @@ class Store:
 
     def read_many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return the believed values among those under ``keys``."""
-        opened = ((key, self.open(key, data)) for key, data in self.fetch_many(keys).items())
-        return {key: entry for key, entry in opened if entry is not None}
+        return self.open_many(self.fetch_many(keys))
 
     def fetch_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Return values as they are stored, unverified."""
@@ -66,6 +65,15 @@ class Store:
             return {}
         with self._failures_named():
             return self.backend.get_many(wanted)
+
+    def open_many(self, stored: Mapping[str, bytes]) -> dict[str, Entry]:
+        """Return the believed values among those that ``fetch_many`` returned."""
+        opened = ((key, self.open(key, data)) for key, data in stored.items())
+        return {key: entry for key, entry in opened if entry is not None}
+
+    def seals_like(self, data: bytes) -> bool:
+        """Whether ``data``, which is believed, is sealed with the first of the secret keys."""
+        return self._ring.seals_like(data)
 
     def open(self, key: str, data: bytes) -> Entry | None:
         """Return the entry that ``data`` holds if it is believed under ``key``."""

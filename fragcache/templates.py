@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, Final
@@ -35,7 +36,8 @@ _OPAQUE: Final = (str, Engine, Origin, Token, Parser, BaseContext, Variable)
 class Closure:
     """All that a template is made of, as far as its text says."""
 
-    #: Source by template name; "" for a literal name that no loader finds.
+    #: Source by template name; "" for a literal name that no loader finds; "x.html^" for the
+    #: template that x.html overrides and extends.
     sources: dict[str, str] = field(default_factory=dict)
     #: Functions and classes of tags and filters.
     codes: list[Callable[..., Any]] = field(default_factory=list)
@@ -124,22 +126,26 @@ def _dynamic_includes(render_state: Mapping[Any, Any]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _add_template(name: str, template: Any, engine: Engine, found: Closure) -> None:
+def _add_template(
+    name: str, template: Any, engine: Engine, found: Closure, children: Sequence[Origin] = ()
+) -> None:
     if name in found.sources:
         return
     # A partial (page.html#name) is known by the whole file that it stands in.
     file_name = name.partition("#")[0]
     whole = template if file_name == name else engine.get_template(file_name)
     found.sources[name] = str(whole.source)
-    _Walk(engine, found).visit(template.nodelist)
+    _Walk(engine, found, children).visit(template.nodelist)
 
 
 class _Walk:
     """A walk over compiled nodes, with whatever attributes tags keep their parts in."""
 
-    def __init__(self, engine: Engine, found: Closure) -> None:
+    def __init__(self, engine: Engine, found: Closure, children: Sequence[Origin]) -> None:
         self.engine = engine
         self.found = found
+        #: The templates that extend this one, each the next.
+        self.children = children
         #: By id, and held so that no id is used twice.
         self.seen: dict[int, Any] = {}
 
@@ -148,7 +154,7 @@ class _Walk:
             return
         self.seen[id(part)] = part
         if isinstance(part, Template):
-            self._load(part.name or "<inline>", part)
+            self._load(part.name or str(part.source), part)
         elif isinstance(part, FilterExpression):
             self.visit([function for function, _arguments in part.filters])
         elif isinstance(part, dict):
@@ -171,6 +177,9 @@ class _Walk:
                 self._load(name)
         elif isinstance(node, InclusionNode):
             self._load_inclusion(node)
+        elif hasattr(node, "partial_mapping"):  # {% partial %} of Django 6
+            with suppress(KeyError):
+                self.visit(node.partial_mapping[node.partial_name])
         if shown := getattr(node, SHOWN_FRAGMENT, None):
             self.found.fragments.add(shown)
         self.visit(list(vars(node).values()))
@@ -182,7 +191,11 @@ class _Walk:
                 f"A fragment's template extends {node.parent_name!s}, which only a render knows: "
                 "name the parent literally, so that its changes change the fragment's digest."
             )
-        self._load(name)
+        # It may extend the one of its own name that it overrides, which find_template() then finds.
+        skipped = [*self.children, node.origin]
+        parent, _origin = self.engine.find_template(name, skip=skipped)
+        overriding = sum(origin.template_name == name for origin in skipped)
+        _add_template(name + "^" * overriding, parent, self.engine, self.found, skipped)
 
     def _load_inclusion(self, node: Any) -> None:
         names = [node.filename] if isinstance(node.filename, str) else node.filename
@@ -192,10 +205,9 @@ class _Walk:
     def _load(self, name: str, template: Template | None = None) -> None:
         try:
             loaded = template or self.engine.get_template(name)
-        except TemplateDoesNotExist:
-            self.found.sources.setdefault(name, "")
-        else:
             _add_template(name, loaded, self.engine, self.found)
+        except TemplateDoesNotExist:  # it may stand behind an {% if %} that is never true
+            self.found.sources.setdefault(name, "")
 
 
 def _literal(expression: Any) -> str | None:

@@ -81,11 +81,14 @@ def keys_of(store: Store, names: Iterable[TokenName]) -> dict[TokenName, list[st
 def settle(
     store: Store,
     keys: Mapping[TokenName, list[str]],
+    stored: Mapping[str, bytes],
     found: Mapping[str, Entry],
     *,
     may_write: bool = True,
 ) -> Tokens:
     """Return the tokens that ``found`` holds; write those that are absent or have gaps.
+
+    ``stored`` is what was fetched, ``found`` what of it is believed.
 
     Raises:
         CacheUnavailable: a token is absent and cannot be written.
@@ -94,7 +97,7 @@ def settle(
     seen = {name: token for name, token in highest.items() if token is not None}
     if not (may_write and store.is_writable):
         return Tokens(seen, _memory.note(store.alias, seen))
-    _fill_gaps(store, keys, found, seen)
+    _fill_gaps(store, keys, stored, found, seen)
     made: dict[TokenName, Token] = {}
     if len(seen) < len(keys):
         made, others = _create(store, {name: keys[name] for name in keys if name not in seen})
@@ -105,8 +108,8 @@ def settle(
 def read(store: Store, names: Iterable[TokenName]) -> Tokens:
     """Return tokens in a round trip of their own."""
     keys = keys_of(store, names)
-    found = store.read_many(key for copies in keys.values() for key in copies)
-    return settle(store, keys, found)
+    stored = store.fetch_many(key for copies in keys.values() for key in copies)
+    return settle(store, keys, stored, store.open_many(stored))
 
 
 def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) -> None:
@@ -205,13 +208,17 @@ def _create(
 def _fill_gaps(
     store: Store,
     keys: Mapping[TokenName, list[str]],
+    stored: Mapping[str, bytes],
     found: Mapping[str, Entry],
     tokens: Mapping[TokenName, Token],
 ) -> None:
-    lower = {
+    """Write tokens where a copy is absent, lower, or sealed with a key that is to go."""
+    gaps = {
         key: token.sealed_form()
         for name, token in tokens.items()
         for key in keys[name]
-        if key not in found or Token.from_entry(found[key]).identity != token.identity
+        if key not in found
+        or Token.from_entry(found[key]).identity != token.identity
+        or not store.seals_like(stored[key])
     }
-    store.advance_many(lower, None)
+    store.advance_many(gaps, None)

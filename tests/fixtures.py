@@ -29,9 +29,7 @@ CACHES = ("redis", "memcached", "embedded", "locmem")
 any_cache = pytest.mark.parametrize("cache_alias", ["embedded"], indirect=True)
 
 #: What is called with keys, or with values by key.
-BULK = frozenset(
-    {"get_many", "set_many", "add_many", "touch_many", "advance_many", "delete_many"}
-)
+BULK = frozenset({"get_many", "set_many", "add_many", "touch_many", "advance_many", "delete_many"})
 
 
 class Trip(NamedTuple):
@@ -71,8 +69,8 @@ class Watched:
 
         def noted(keys: Any, timeout: float | None = None) -> Any:
             self._trips.append(Trip(name, tuple(keys), timeout))
-            return attribute(keys) if name in {"get_many", "delete_many"} else attribute(
-                keys, timeout
+            return (
+                attribute(keys) if name in {"get_many", "delete_many"} else attribute(keys, timeout)
             )
 
         return noted

@@ -15,9 +15,11 @@ from django.template import engines
 
 from fragcache import Fragment, get_fragment, get_fragments
 from fragcache.counters import Event
-from tests.backends import Full
+from fragcache.entry import Field, pack_fields
+from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, happened, in_request
 from tests.library.models import Artist
+from tests.odd_caches import Full
 from tests.processes import free_port
 
 pytestmark = pytest.mark.django_db
@@ -191,12 +193,8 @@ class TestAltered:
         cache_alias: str,
         stored: tuple[str, str],
         assert_replaced: Callable[[Event], None],
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """A later release's compressed entry, say, must not be shown as it is."""
-        from fragcache.entry import Field, pack_fields
-        from fragcache.store import store
-
         [entry] = store().read_many([stored[0]]).values()
         later = entry._replace(tagged=entry.tagged + pack_fields({Field.COMPRESSION: b"zstd"}))
         store().write_many({stored[0]: later}, None)

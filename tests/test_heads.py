@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from fragcache import Fragment, get_fragment
+from fragcache import Fragment, axes, get_fragment
 from fragcache.counters import Event
 from fragcache.digests import digest_of
 from fragcache.exceptions import CacheUnavailable
+from fragcache.keys import base_key, encode_axes, encode_version, entry_key, suffix
 from fragcache.records import Head
 from fragcache.store import store
 from fragcache.warming import Plan, Run, Status
-from tests.backends import RefusesLargeValues
 from tests.fixtures import RoundTrips, any_cache, happened, in_request, on_target, warm
 from tests.library.models import Artist
+from tests.odd_caches import RefusesLargeValues
 
 pytestmark = pytest.mark.django_db
 A_SECOND = dt.timedelta(seconds=1)
@@ -266,9 +267,6 @@ class TestTruth:
 
 def entry_keys(fragment: Fragment, artist: Artist) -> list[str]:
     """Return the key of an artist's entry, as a page computes it."""
-    from fragcache import axes
-    from fragcache.keys import base_key, encode_axes, encode_version, entry_key, suffix
-
     instance = fragment.parameters.instance((artist,))
     values = encode_axes(axes.current_values(fragment.axes, None))
     version = suffix(encode_version(artist.updated_at), digest_of(fragment))

@@ -134,5 +134,3 @@ def row_of_old() -> Iterator[None]:
     Database.value = "old"
     yield
     Database.value = "old"
-
-

@@ -216,9 +216,7 @@ class TestVersions:
         nina = artists[0]
         album = Album.objects.create(title="Pastel Blues", artist=nina)
 
-        @declare(
-            "x.html", items=Album.objects.all, version=["updated_at", "artist__updated_at"]
-        )
+        @declare("x.html", items=Album.objects.all, version=["updated_at", "artist__updated_at"])
         def x(album: Album) -> dict[str, Any]:
             return {"album": album}
 
@@ -240,7 +238,7 @@ class TestVersions:
         def x(artist: Artist) -> dict[str, Any]:
             return {}
 
-        with pytest.raises(ImproperlyDeclared, match="several values for .* Use a function"):
+        with pytest.raises(ImproperlyDeclared, match=r"several values for .* Use a function"):
             get_fragment(x, artists[0])
 
     def test_as_paths_need_a_model(self, declare: Any, templates: Any) -> None:
@@ -250,7 +248,7 @@ class TestVersions:
         def x(word: str) -> dict[str, Any]:
             return {}
 
-        with pytest.raises(ImproperlyDeclared, match="it has no model. Give it items or model"):
+        with pytest.raises(ImproperlyDeclared, match=r"it has no model\. Give it items or model"):
             get_fragment(x, "word")
 
     def test_from_the_database_make_a_stale_object_be_loaded_anew(
@@ -260,9 +258,7 @@ class TestVersions:
         templates({"x.html": "{{ album.title }} by {{ album.artist.name }}"})
         album = Album.objects.create(title="Pastel Blues", artist=artists[0])
 
-        @declare(
-            "x.html", items=Album.objects.all, version=["updated_at", "artist__updated_at"]
-        )
+        @declare("x.html", items=Album.objects.all, version=["updated_at", "artist__updated_at"])
         def x(album: Album) -> dict[str, Any]:
             return {"album": album}
 

@@ -79,7 +79,9 @@ class TestFragment:
     def test_prints_nothing_for_a_missing_instance(
         self, artist_card: Fragment, artists: list[Artist]
     ) -> None:
-        source = "({% fragment 'library.artist_card' pk %}{{ x }}{% fragment name pk as x %}{{ x }})"
+        source = (
+            "({% fragment 'library.artist_card' pk %}{{ x }}{% fragment name pk as x %}{{ x }})"
+        )
         assert page(source, pk=0, name="library.artist_card") == "()"
         assert happened(Event.ABSENT, "library.artist_card") == 2
 
@@ -116,10 +118,13 @@ class TestFragments:
         self, artist_card: Fragment, artists: list[Artist], django_assert_num_queries: Any
     ) -> None:
         with django_assert_num_queries(1):
-            assert page(
-                "{% fragments 'library.artist_card' artists %}",
-                artists=Artist.objects.order_by("-name"),
-            ) == "<b>Nina</b><b>Ella</b>"
+            assert (
+                page(
+                    "{% fragments 'library.artist_card' artists %}",
+                    artists=Artist.objects.order_by("-name"),
+                )
+                == "<b>Nina</b><b>Ella</b>"
+            )
 
     @pytest.mark.parametrize(
         ("source", "printed"),
@@ -171,11 +176,11 @@ class TestGrammar:
             page("{% " + tag + " %}")
 
     def test_an_unknown_name_is_told_with_the_nearest(self, label: Fragment) -> None:
-        with pytest.raises(UnknownFragment, match="Did you mean 'library.label'"):
+        with pytest.raises(UnknownFragment, match=r"Did you mean 'library\.label'"):
             page("{% fragment 'library.lable' 1 %}")
 
     def test_arguments_that_do_not_fit_are_told(self, label: Fragment) -> None:
-        with pytest.raises(InvalidArguments, match="no parameter 'sise'. Did you mean 'size'"):
+        with pytest.raises(InvalidArguments, match=r"no parameter 'sise'\. Did you mean 'size'"):
             page("{% fragment 'library.label' 1 sise=2 %}")
 
 
@@ -316,7 +321,7 @@ class TestAxes:
         assert page(source) == "banner 1"
 
     def test_get_no_other_variable_of_that_name(self, banner: Fragment) -> None:
-        assert page("{% fragment 'library.banner' %}", **{"request": "a text"}) == "banner 1"
+        assert page("{% fragment 'library.banner' %}", request="a text") == "banner 1"
 
     @pytest.mark.parametrize(
         "other",
@@ -378,3 +383,30 @@ class TestNesting:
 
         html = page("{% fragment 'library.artists' %}")
         assert html == "<ul><li><u>Nina</u></li><li><u>Ella</u></li></ul>"
+
+    def test_what_an_inner_fragment_keeps_out_of_the_cache_the_outer_one_does_too(
+        self,
+        label: Fragment,
+        declare: Any,
+        templates: Any,
+        settings: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        trips: RoundTrips,
+    ) -> None:
+        monkeypatch.delattr(mail, "outbox")
+        templates(
+            {
+                "inner.html": "{% load fragcache %}{% fragment 'library.label' wrod %}",
+                "outer.html": "{% load fragcache %}{% fragment 'library.inner' %}!",
+            }
+        )
+        declare("inner.html", name="library.inner")(nothing)
+        declare("outer.html", name="library.outer")(nothing)
+
+        for _read in range(2):
+            assert page("{% fragment 'library.outer' %}") == "<i>-:1</i>!"
+        assert trips.of("set_many") == trips.of("advance_many") == []
+
+
+def nothing() -> dict[str, Any]:
+    return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -22,7 +23,7 @@ from fragcache.warming import Locked, WarmingLock
 from fragcache.warming import lock as warming_lock
 from tests.fixtures import RoundTrips, any_cache
 from tests.processes import free_port
-from tests.warming import shared_caches
+from tests.warming import all_stored, shared_caches
 
 NUMBERS = 5
 
@@ -304,7 +305,7 @@ USAGE: dict[str, tuple[list[str], str]] = {
     ),
     "a value that the axis cannot take": (
         ["--axis", "time_zone=Mars/Olympus"],
-        "--axis 'time_zone=Mars/Olympus': ",
+        "--axis 'time_zone=Mars/Olympus': 'No time zone found",
     ),
     "items of several fragments": (["--items", "1"], "--items needs exactly one fragment"),
     "unknown items": (
@@ -416,9 +417,7 @@ class Shelf(Axis):
 @shared_caches
 @pytest.mark.usefixtures("cache_alias", "shop")
 class TestJSON:
-    def test_one_document_with_fixed_fields_is_all_there_is_on_stdout(
-        self, manage: Manage
-    ) -> None:
+    def test_one_document_with_fixed_fields_is_all_there_is_on_stdout(self, manage: Manage) -> None:
         finished = manage("--json", "-v3", "--progress")
 
         document = finished.document
@@ -510,9 +509,7 @@ class TestOutput:
         assert (finished.code, finished.out) == (1, "")
         assert len(finished.err.splitlines()) == 1
 
-    def test_v2_names_each_instance_that_is_due(
-        self, manage: Manage, shop: dict[int, int]
-    ) -> None:
+    def test_v2_names_each_instance_that_is_due(self, manage: Manage, shop: dict[int, int]) -> None:
         manage()
         shop[3] += 1
 
@@ -580,7 +577,9 @@ def test_a_dry_run_leaves_the_server_as_it_was(
 
     manage(option)
 
-    assert {key: (server.get(key), round(server.ttl(key), -1)) for key in server.keys("*")} == before
+    assert {
+        key: (server.get(key), round(server.ttl(key), -1)) for key in server.keys("*")
+    } == before
 
 
 def rendered_of(renders: list[Any]) -> list[str]:
@@ -621,9 +620,7 @@ class TestSelection:
         assert manage("shop").code == 0
         assert rendered_of(renders) == ["offer", "price"]
 
-    def test_items_restricts_a_fragment_to_them(
-        self, manage: Manage, renders: list[Any]
-    ) -> None:
+    def test_items_restricts_a_fragment_to_them(self, manage: Manage, renders: list[Any]) -> None:
         finished = manage("shop.offer", "--items", "1", "3", "--json")
 
         assert finished.code == 0
@@ -762,3 +759,83 @@ class TestLock:
         other.__exit__(None, None, None)
         with WarmingLock(store()):
             pass
+
+
+@pytest.fixture
+def signalling(declare: Any, templates: Any) -> list[signal.Signals]:
+    """A fragment of ten numbers that sends this process these signals while it renders 3."""
+    templates({"n.html": "{{ n }}"})
+    signals: list[signal.Signals] = []
+
+    @declare("n.html", name="shop.signalling", items=range(10), version=lambda n: 1)
+    def signalling(n: int) -> dict[str, Any]:
+        if n == 3:
+            for number in signals:
+                signal.raise_signal(number)
+        return {"n": n}
+
+    return signals
+
+
+@pytest.mark.usefixtures("cache_alias")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+class TestSignals:
+    @shared_caches
+    def test_one_finishes_the_batch_and_releases_the_lock(
+        self, manage: Manage, signalling: list[signal.Signals], number: signal.Signals
+    ) -> None:
+        signalling.append(number)
+        finished = manage("--json", "--batch-size", "4")
+
+        assert (finished.code, finished.err) == (
+            128 + number,
+            "CommandError: Interrupted; what was done is kept.\n",
+        )
+        assert finished.document["status"] == "interrupted"
+        done = {"planned": 4, "rendered": 4, "stored": 4}
+        assert finished.counts("shop.signalling") == done
+        signalling.clear()
+        finished = manage("--json")
+        assert (finished.code, finished.document["status"]) == (0, "ok")
+        assert finished.counts("shop.signalling")["fresh"] == 4
+
+    @any_cache
+    def test_a_second_one_ends_it_at_once_and_releases_the_lock(
+        self, manage: Manage, signalling: list[signal.Signals], number: signal.Signals
+    ) -> None:
+        signalling += [number, number]
+        finished = manage()
+
+        assert finished == (128 + number, "", "")
+        signalling.clear()
+        finished = manage("--json")
+        assert finished.counts("shop.signalling") == all_stored(10)
+
+    @any_cache
+    def test_one_ends_the_wait_for_another_run(
+        self,
+        manage: Manage,
+        shop: Any,
+        held_lock: WarmingLock,
+        monkeypatch: pytest.MonkeyPatch,
+        renders: list[Any],
+        number: signal.Signals,
+    ) -> None:
+        monkeypatch.setattr(warming_lock.time, "sleep", lambda _: signal.raise_signal(number))
+        finished = manage("--json", "--wait", "5")
+
+        assert (finished.code, finished.err) == (
+            128 + number,
+            "CommandError: Interrupted; what was done is kept.\n",
+        )
+        assert (finished.document["status"], renders) == ("interrupted", [])
+
+    @any_cache
+    def test_the_handlers_from_before_are_back_afterwards(
+        self, manage: Manage, signalling: list[signal.Signals], number: signal.Signals
+    ) -> None:
+        former = signal.getsignal(number)
+        signalling.append(number)
+        manage()
+
+        assert signal.getsignal(number) is former

@@ -11,8 +11,16 @@ import pytest
 from django.core.cache import caches
 from django.utils import translation
 
-from fragcache import Fragment, digests, get_fragment, get_fragments, invalidate, invalidate_all
-from fragcache import manifest, slots
+from fragcache import (
+    Fragment,
+    digests,
+    get_fragment,
+    get_fragments,
+    invalidate,
+    invalidate_all,
+    manifest,
+    slots,
+)
 from fragcache.counters import Event
 from fragcache.store import store
 from fragcache.warming import Plan, Run, Status
@@ -351,9 +359,7 @@ class TestHeads:
         templates({"n.html": "{{ n }}"})
         state = {"version": 1, "is_nested": False}
 
-        @declare(
-            "n.html", name="library.n", items=[1], version=lambda n: state["version"]
-        )
+        @declare("n.html", name="library.n", items=[1], version=lambda n: state["version"])
         def fragment(n: int) -> dict[str, Any]:
             if not state["is_nested"]:  # another process is quicker, with newer data
                 state.update(version=2, is_nested=True)

@@ -130,9 +130,7 @@ class TestForms:
         assert counted(warm(fragment, batch_size=size)) == again(len(expected))
 
     @pytest.mark.parametrize("form", FORMS)
-    def test_a_batch_is_no_larger_than_asked(
-        self, declare: Any, templates: Any, form: str
-    ) -> None:
+    def test_a_batch_is_no_larger_than_asked(self, declare: Any, templates: Any, form: str) -> None:
         items, options, expected = FORMS[form]
         fragment = card(declare, templates, items=items, version="updated_at", **options)
 
@@ -348,9 +346,7 @@ class TestOnlySome:
     def test_what_is_not_among_the_items_is_not_warmed(
         self, declare: Any, templates: Any, albums: list[Album]
     ) -> None:
-        fragment = card(
-            declare, templates, items=lambda: of_artists("Ella"), version="updated_at"
-        )
+        fragment = card(declare, templates, items=lambda: of_artists("Ella"), version="updated_at")
 
         assert counted(warm(fragment, only=[str(albums[0].pk)])) == {}
 
@@ -366,9 +362,7 @@ class TestOnlySome:
 
         assert counted(warm(fragment, only=[note.pk.hex.upper()])) == all_stored(1)
 
-    def test_what_is_no_primary_key_is_refused_by_value(
-        self, declare: Any, templates: Any
-    ) -> None:
+    def test_what_is_no_primary_key_is_refused_by_value(self, declare: Any, templates: Any) -> None:
         fragment = card(declare, templates, items=Album.objects.all, version="updated_at")
 
         with pytest.raises(InvalidArguments, match="'first' is not a primary key of its model"):

@@ -30,7 +30,9 @@ class Progress:
         self._out = out
         self._plan = plan
         is_terminal = out.isatty()
-        self._is_shown = verbosity > 0 and (is_terminal if is_wanted is None else is_wanted)
+        # From 2 on each instance is named, which no bar is to be drawn between.
+        is_usual = is_terminal and verbosity == 1
+        self._is_shown = verbosity > 0 and (is_usual if is_wanted is None else is_wanted)
         self._bar: tqdm[Any] | None = None
         self._is_terminal = is_terminal
         self._walked = 0
@@ -38,7 +40,8 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._is_shown and self._is_terminal:
-            self._bar = tqdm(total=self._size(), unit="fragment", leave=False, file=self._out)
+            canvas = _Canvas(self._out)
+            self._bar = tqdm(total=self._size(), unit="fragment", leave=False, file=canvas)
         return self
 
     def advance(self, fragment: Fragment, walked: int) -> None:
@@ -62,13 +65,29 @@ class Progress:
     def _size(self) -> int | None:
         if self._plan.only is not None:
             return None
-        sizes = [size_of(fragment) for fragment in self._plan.fragments]
+        try:
+            sizes = [size_of(fragment) for fragment in self._plan.fragments]
+        except Exception:  # noqa: BLE001 - the run itself tells what items() raises
+            return None
         combinations = [
             len(axes.combinations(f.axes, _chosen(f, self._plan))) for f in self._plan.fragments
         ]
         if None in sizes:
             return None
         return sum(size * times for size, times in zip(sizes, combinations, strict=True) if size)
+
+
+class _Canvas:
+    """The stream of a command, without the colours and line ends that it adds."""
+
+    def __init__(self, out: OutputWrapper) -> None:
+        self._out = out
+
+    def write(self, text: str) -> None:
+        self._out.write(text, style_func=str, ending="")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
 
 
 def _chosen(fragment: Fragment, plan: Plan) -> dict[str, Any]:

@@ -95,10 +95,11 @@ def _fetch(
     names = [name for slot in slots for name in token_names(fragment, slot.instance)]
     token_keys = tokens.keys_of(cache, dict.fromkeys(names))
     wanted = [*keys, *(key for copies in token_keys.values() for key in copies)]
-    found = shielded(None, cache.read_many, wanted)
-    if found is None:
+    stored = shielded(None, cache.fetch_many, wanted)
+    if stored is None:
         return {}, None
-    return found, shielded(None, tokens.settle, cache, token_keys, found)
+    found = cache.open_many(stored)
+    return found, shielded(None, tokens.settle, cache, token_keys, stored, found)
 
 
 def _judged(

@@ -32,12 +32,12 @@ def due_slots(
         CacheUnavailable: the cache does not answer.
     """
     current = _read_heads(fragment, cache, slots, dry=dry)
-    if force or not fragment.is_versioned:
+    if force:
         return list(slots)
     kept = {
-        entry_key(slot.base, slot.suffix, cache.room): slot
+        entry_key(slot.base, slot.head.suffix, cache.room): slot
         for slot, head in current
-        if _is_current(fragment, slot, head)
+        if slot.head is not None and _is_current(fragment, cache, slot, head)
     }
     missing = _missing(cache, list(kept), fragment.life, dry=dry)
     fresh = {id(slot) for key, slot in kept.items() if key not in missing}
@@ -53,9 +53,8 @@ def _read_heads(
     token_keys = tokens.keys_of(cache, dict.fromkeys(names))
     wanted = [*head_keys.values(), *(key for copies in token_keys.values() for key in copies)]
     stored = cache.fetch_many(wanted)
-    opened = {key: cache.open(key, data) for key, data in stored.items()}
-    found = {key: entry for key, entry in opened.items() if entry is not None}
-    settled = tokens.settle(cache, token_keys, found, may_write=not dry)
+    found = cache.open_many(stored)
+    settled = tokens.settle(cache, token_keys, stored, found, may_write=not dry)
     heads = []
     for slot in slots:
         key = head_keys[slot.base]
@@ -68,12 +67,14 @@ def _read_heads(
     return heads
 
 
-def _is_current(fragment: Fragment, slot: Slot, head: Entry) -> bool:
+def _is_current(fragment: Fragment, cache: Store, slot: Slot, head: Entry) -> bool:
     assert slot.head is not None
+    assert slot.head_bytes is not None
     return (
-        slot.head.suffix == slot.suffix
+        (slot.version is None or slot.head.suffix == slot.suffix)
         and not slot.head.is_tombstone
         and head.tokens == slot.tokens
+        and cache.seals_like(slot.head_bytes)
         and includes_are_current(head)
         and not _is_old(fragment, slot, head)
     )

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ class Locked(FragcacheError):
 
 @dataclass(slots=True)
 class WarmingLock:
-    """A context manager; ``wait`` is how many seconds to wait for the lock.
+    """A context manager; ``wait`` is how many seconds to wait for the lock, until ``is_stopped``.
 
     Raises:
         Locked: another run holds it.
@@ -42,6 +43,7 @@ class WarmingLock:
 
     store: Store
     wait: float = 0.0
+    is_stopped: Callable[[], bool] = lambda: False
     _key: str = ""
     _owner: str = ""
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -51,7 +53,7 @@ class WarmingLock:
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{now()}"
         deadline = time.monotonic() + self.wait
         while not self._acquire():
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or self.is_stopped():
                 raise Locked(self._holder())
             time.sleep(_POLL)
         threading.Thread(target=self._beat, name="fragcache warming lock", daemon=True).start()

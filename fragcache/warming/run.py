@@ -42,6 +42,8 @@ class Plan:
     force: bool = False
     #: Report only; nothing is written, and no life extended.
     dry: bool = False
+    #: Call due what is missing or stale, and not what is rendered at every run.
+    check: bool = False
     #: The most instances to render.
     limit: int | None = None
 
@@ -120,7 +122,8 @@ class Run:
     def _warm_batch(
         self, fragment: Fragment, cache: Store, tally: Tally, batch: list[Slot]
     ) -> None:
-        due = due_slots(fragment, cache, batch, force=self.plan.force, dry=self.plan.dry)
+        force = self.plan.force or not (fragment.is_versioned or self.plan.check)
+        due = due_slots(fragment, cache, batch, force=force, dry=self.plan.dry)
         tally.planned += len(batch)
         tally.fresh += len(batch) - len(due)
         for slot in due:

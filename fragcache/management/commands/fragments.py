@@ -54,7 +54,8 @@ class Command(BaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         rows = [_described(fragment) for fragment in registry.all_fragments()]
         if options["json"]:
-            self.stdout.write(json.dumps({"format": 1, "fragments": rows}, indent=2))
+            document = {"format": 1, "fragments": rows}
+            self.stdout.write(json.dumps(document, indent=2, default=str))
         elif rows:
             self._table(rows)
         else:

@@ -7,9 +7,11 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from fragcache import axes, conf
+from fragcache.axes import Axis
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError, InvalidArguments
 from fragcache.management.progress import Progress
@@ -17,6 +19,7 @@ from fragcache.management.selection import selected
 from fragcache.management.signals import Signals
 from fragcache.slots import Slot
 from fragcache.store import store
+from fragcache.suggestions import did_you_mean
 from fragcache.warming import Locked, Plan, Report, Run, Status, Tally, WarmingLock
 from fragcache.warming.batches import batches
 from fragcache.warming.run import BATCH_SIZE
@@ -39,7 +42,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "labels", nargs="*", metavar="APP|NAME", help="Apps or fragments; without, all."
         )
-        parser.add_argument("--exclude", action="append", default=[], metavar="APP|NAME")
+        parser.add_argument(
+            "--exclude",
+            action="append",
+            default=[],
+            metavar="APP|NAME",
+            help="All but this app or fragment; may be repeated.",
+        )
         parser.add_argument("--items", nargs="+", metavar="PK", help="Only these items.")
         parser.add_argument(
             "--axis",
@@ -49,7 +58,13 @@ class Command(BaseCommand):
             help="Only this value of an axis, such as language=de; may be repeated.",
         )
         parser.add_argument("--using", metavar="ALIAS", help="The cache alias to fill.")
-        parser.add_argument("--batch-size", type=_at_least(1, int), default=BATCH_SIZE)
+        parser.add_argument(
+            "--batch-size",
+            type=_at_least(1, int),
+            default=BATCH_SIZE,
+            metavar="N",
+            help="How many instances are read, rendered and stored at a time; default %(default)s.",
+        )
         parser.add_argument(
             "--force", action="store_true", help="Render what is up to date as well."
         )
@@ -77,7 +92,9 @@ class Command(BaseCommand):
             default=None,
             help="Show progress; default on a terminal.",
         )
-        parser.add_argument("--no-progress", action="store_false", dest="progress")
+        parser.add_argument(
+            "--no-progress", action="store_false", dest="progress", help="Show no progress."
+        )
 
     def handle(self, *_labels: Any, **options: Any) -> None:
         plan = self._plan(options)
@@ -103,6 +120,7 @@ class Command(BaseCommand):
                 returncode=EXIT_USAGE,
             )
         try:
+            _check_alias(options["using"])
             fragments = selected(options["labels"], options["exclude"])
             axis_values = _axis_values(options["axis"], fragments)
             if options["items"]:
@@ -116,13 +134,14 @@ class Command(BaseCommand):
             axis_values=axis_values,
             batch_size=options["batch_size"],
             force=options["force"],
-            dry=options["dry_run"] or options["check"],
+            dry=_is_dry(options),
+            check=options["check"],
             limit=options["limit"],
         )
 
     def _execute(self, run: Run, wait: float | None) -> str:
         """Execute under the lock; return what went wrong as a sentence."""
-        lock = WarmingLock(store(run.plan.using), wait or 0.0)
+        lock = WarmingLock(store(run.plan.using), wait or 0.0, run.is_stopped)
         try:
             if run.plan.dry:
                 run.execute()
@@ -130,7 +149,7 @@ class Command(BaseCommand):
                 with lock:
                     run.execute()
         except Locked as error:
-            run.report.status = Status.LOCKED
+            run.report.status = Status.INTERRUPTED if run.is_stopped() else Status.LOCKED
             return str(error)
         except CacheUnavailable as error:
             run.report.status = Status.UNAVAILABLE
@@ -201,36 +220,66 @@ def _is_dry(options: dict[str, Any]) -> bool:
     return bool(options["dry_run"] or options["check"])
 
 
+def _check_alias(alias: str | None) -> None:
+    if alias is not None and alias not in settings.CACHES:
+        raise InvalidArguments(
+            f"--using: {alias!r} is not an alias of CACHES.{did_you_mean(alias, settings.CACHES)}"
+        )
+
+
 def _axis_values(given: Sequence[str], fragments: Sequence[Fragment]) -> dict[str, list[Any]]:
-    """Return ``NAME=VALUE`` pairs as axis values; a value is one that the axis lists."""
+    """Return ``NAME=VALUE`` pairs as axis values."""
     chosen: dict[str, list[Any]] = {}
     for pair in given:
-        name, separator, text = pair.partition("=")
-        if not separator:
+        name, _separator, text = pair.partition("=")
+        if not text:
             raise InvalidArguments(f"--axis {pair!r}: write NAME=VALUE, as in language=de.")
         axis = axes.get(name)
         if not any(name in fragment.axes for fragment in fragments):
             raise InvalidArguments(f"--axis {pair!r}: none of the chosen fragments varies on it.")
-        known = {str(value): value for value in axis.values()}
-        chosen.setdefault(name, []).append(known.get(text, text))
+        try:
+            chosen.setdefault(name, []).append(_axis_value(axis, text))
+        except (LookupError, ValueError) as error:
+            raise InvalidArguments(f"--axis {pair!r}: {error}") from error
     return chosen
+
+
+def _axis_value(axis: Axis, text: str) -> Any:
+    """Return the value that ``text`` stands for: one that the axis lists, or another text.
+
+    Raises:
+        LookupError, ValueError: there is no such value.
+    """
+    known = {str(value): value for value in axis.values()}
+    if text in known:
+        return known[text]
+    if not all(isinstance(value, str) for value in known.values()):
+        raise ValueError(f"it is one of {', '.join(known)}.")
+    with axis.activate(text):
+        return axis.current(None)  # "pt-BR" is in force as "pt-br"
 
 
 def _check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:
     if len(fragments) != 1:
         raise InvalidArguments("--items needs exactly one fragment, whose items they are.")
+    [fragment] = fragments
+    if fragment.items is None:
+        raise InvalidArguments(f"--items: {fragment.name} has none.")
+    parameters = fragment.parameters
     found = {
-        str(fragment.parameters.canonical(instance.arguments)[0])
-        for fragment in fragments
+        str(parameters.canonical(instance.arguments)[0])
         for batch in batches(fragment, BATCH_SIZE, items)
         for instance, _version in batch
         if instance.arguments
     }
-    unknown = [item for item in items if item not in found]
+    has_keys = fragment.item_model is not None
+    unknown = [
+        item
+        for item in items
+        if str(parameters.primary_key(item) if has_keys else item) not in found
+    ]
     if unknown:
-        raise InvalidArguments(
-            f"{', '.join(unknown)} is not among the items of {fragments[0].name}."
-        )
+        raise InvalidArguments(f"{', '.join(unknown)} is not among the items of {fragment.name}.")
 
 
 def _ignore(_fragment: Fragment, _slot: Slot) -> None:
@@ -243,7 +292,7 @@ def _at_least(least: Number, kind: Callable[[str], Number]) -> Callable[[str], N
             number = kind(text)
         except ValueError:
             number = least - 1
-        if number < least:
+        if not number >= least:  # NaN is neither
             raise ArgumentTypeError(f"{text!r} is not a number of {least} or more")
         return number
 

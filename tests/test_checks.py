@@ -1,0 +1,506 @@
+"""System checks: each mistake has its id, its value and its remedy; good settings have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+
+from fragcache.checks import check_plan
+from tests.library.models import Artist
+
+Declare = Callable[..., Any]
+Templates = Callable[[Mapping[str, str]], None]
+
+LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
+FILES = "django.core.cache.backends.filebased.FileBasedCache"
+EMBEDDED = "fragcache.backends.embedded.EmbeddedCache"
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+class NoAxis:
+    name = "no_axis"
+
+
+def messages(**options: Any) -> list[CheckMessage]:
+    """Return what all checks of the project say, as far as it is fragcache that speaks."""
+    found = checks.run_checks(**options)
+    return [message for message in found if str(message.id).startswith("fragcache.")]
+
+
+def nothing() -> dict[str, Any]:
+    return {}
+
+
+class Said(NamedTuple):
+    id: str | None
+    text: str
+    hint: str | None
+
+
+def only(found: list[CheckMessage]) -> Said:
+    (message,) = found
+    return Said(message.id, message.msg, message.hint)
+
+
+@pytest.fixture
+def card(declare: Declare, templates: Templates) -> Any:
+    """A fragment with which nothing is wrong."""
+    templates({"card.html": "{{ artist.name }}"})
+    return declare("card.html", name="library.card", items=Artist.objects.all)(
+        lambda artist: {"artist": artist}
+    )
+
+
+@pytest.fixture
+def alias(settings: Any) -> Callable[..., None]:
+    """A function that sets the cache that fragments are kept in."""
+
+    def use(backend: str, location: str = "", **params: Any) -> None:
+        cache = {"BACKEND": backend, "LOCATION": location, **params}
+        settings.CACHES = {"default": {"BACKEND": LOCMEM}, "fragments": cache}
+
+    return use
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"TIMEOUT": None, "INVALIDATION_LAG": 0, "PAGE_BUDGET": 0.05, "LOCAL_MAX_BYTES": 0},
+        {"SECRET_KEYS": ["one", "two"], "AXES": ["tests.test_axes.Tenant"], "READ_ONLY": True},
+        {"SECRET_KEYS": ("one",), "AXES": (), "CACHE_ALIAS": "embedded"},
+    ],
+    ids=["nothing", "numbers", "lists", "tuples"],
+)
+def test_good_settings_have_no_messages(settings: Any, given: dict[str, Any]) -> None:
+    settings.FRAGCACHE = given
+
+    assert messages() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("card")
+def test_good_settings_have_no_messages_where_databases_are_checked() -> None:
+    Artist.objects.create(name="Nina")
+
+    assert messages(databases=["default"]) == []
+
+
+@pytest.mark.usefixtures("card")
+def test_the_checks_stop_a_command(settings: Any) -> None:
+    settings.FRAGCACHE = {"TIEMOUT": 5}
+
+    with pytest.raises(SystemCheckError, match=r"\(fragcache\.E002\) FRAGCACHE has no setting"):
+        call_command("check")
+
+
+# E001 to E005: the settings
+
+
+@pytest.mark.parametrize("given", [None, [], "x"], ids=repr)
+def test_e001_the_setting_is_no_dict(settings: Any, given: object) -> None:
+    settings.FRAGCACHE = given
+
+    assert only(messages()) == Said(
+        "fragcache.E001",
+        f"FRAGCACHE is {given!r}, not a dict.",
+        "Write FRAGCACHE = {...}.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("TIEMOUT", " Did you mean 'TIMEOUT'?"),
+        ("CACHE", " Did you mean 'CACHE_ALIAS'?"),
+        ("QQQ", ""),
+        ("timeout", ""),
+    ],
+)
+def test_e002_an_unknown_setting(settings: Any, name: str, nearest: str) -> None:
+    settings.FRAGCACHE = {name: 5}
+
+    assert only(messages()) == Said(
+        "fragcache.E002",
+        f"FRAGCACHE has no setting {name!r}.{nearest}",
+        "Settings are ENABLED, CACHE_ALIAS, SECRET_KEYS, TIMEOUT, READ_ONLY, AXES, "
+        "LOCAL_MAX_BYTES, INVALIDATION_LAG, PAGE_BUDGET.",
+    )
+
+
+def test_e003_the_setting_names_an_unknown_alias(settings: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": LOCMEM}, "fragments": {"BACKEND": LOCMEM}}
+    settings.FRAGCACHE = {"CACHE_ALIAS": "fragment"}
+
+    assert only(messages()) == Said(
+        "fragcache.E003",
+        "FRAGCACHE['CACHE_ALIAS'] is 'fragment', which is not in CACHES. Did you mean 'fragments'?",
+        "CACHES has default, fragments.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("using", "hint"), [("embeded", "Did you mean 'embedded'?"), ("qqq", None)]
+)
+def test_e003_a_fragment_names_an_unknown_alias(
+    declare: Declare, templates: Templates, using: str, hint: str | None
+) -> None:
+    templates({"x.html": ""})
+    for name in ("library.a", "library.b"):
+        declare("x.html", name=name, using=using)(nothing)
+
+    assert only(messages()) == Said(
+        "fragcache.E003",
+        f"The cache alias {using!r}, which library.a, library.b uses, is not in CACHES.",
+        hint,
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["secret", ["ok", ""], [b"bytes"], None, 5, {"a": 1}, [None]], ids=repr
+)
+def test_e004_secret_keys_that_are_no_list_of_texts(settings: Any, value: object) -> None:
+    settings.FRAGCACHE = {"SECRET_KEYS": value}
+
+    assert only(messages()) == Said(
+        "fragcache.E004",
+        "FRAGCACHE['SECRET_KEYS'] is not a list of texts.",
+        "Write a list: the first key seals, all of them verify.",
+    )
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize("value", ["tests.test_axes.Tenant", None, [NoAxis], 5], ids=repr)
+def test_e004_axes_that_are_no_list_of_texts(settings: Any, value: object) -> None:
+    settings.FRAGCACHE = {"AXES": value}
+
+    assert only(messages()) == Said(
+        "fragcache.E004",
+        "FRAGCACHE['AXES'] is not a list of texts.",
+        "Write a list of dotted paths.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "none"),
+    [
+        ("TIMEOUT", "300", "seconds", ", or None."),
+        ("TIMEOUT", -1, "seconds", ", or None."),
+        ("TIMEOUT", True, "seconds", ", or None."),
+        ("INVALIDATION_LAG", None, "seconds", "."),
+        ("PAGE_BUDGET", "fast", "seconds", "."),
+        ("LOCAL_MAX_BYTES", -5, "bytes", "."),
+        ("LOCAL_MAX_BYTES", None, "bytes", "."),
+    ],
+)
+def test_e004_a_value_that_is_no_number(
+    settings: Any, name: str, value: object, unit: str, none: str
+) -> None:
+    settings.FRAGCACHE = {name: value}
+
+    assert only(messages()) == Said(
+        "fragcache.E004",
+        f"FRAGCACHE[{name!r}] is {value!r}, not a number of {unit}.",
+        f"Use a number that is not negative{none}",
+    )
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        pytest.param(
+            "tests.no_such.Axis",
+            "cannot be imported: No module named 'tests.no_such'",
+            id="no module",
+        ),
+        pytest.param(
+            "tests.test_axes.Tennant",
+            'cannot be imported: Module "tests.test_axes" does not define a "Tennant" '
+            "attribute/class",
+            id="no class",
+        ),
+        pytest.param(
+            "Tenant", "cannot be imported: Tenant doesn't look like a module path", id="no path"
+        ),
+        pytest.param(
+            "tests.test_checks.NoAxis", "is no subclass of fragcache.Axis with a name", id="no axis"
+        ),
+        pytest.param(
+            "fragcache.axes.Axis", "is no subclass of fragcache.Axis with a name", id="no name"
+        ),
+        pytest.param(
+            "fragcache.axes.plan", "is no subclass of fragcache.Axis with a name", id="a function"
+        ),
+    ],
+)
+def test_e005_an_axis_that_is_none(settings: Any, path: str, problem: str) -> None:
+    settings.FRAGCACHE = {"AXES": [path]}
+
+    (message,) = messages()
+
+    assert message.id == "fragcache.E005"
+    assert message.msg.startswith(f"FRAGCACHE['AXES'] names {path!r}, which {problem}")
+
+
+# E006, E007, E010, W001, W002: the caches
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize("backend", [LOCMEM, "django.core.cache.backends.dummy.DummyCache"])
+def test_e006_a_cache_of_one_process_cannot_be_warmed(
+    alias: Callable[..., None], backend: str
+) -> None:
+    alias(backend)
+
+    (message,) = messages()
+
+    assert message.id == "fragcache.E006"
+    assert message.msg == (
+        f"The cache alias 'fragments' ({backend.rpartition('.')[2]}) is seen by one process only, "
+        "but warm_fragments fills it for others (library.card)."
+    )
+    assert message.hint is not None
+    assert message.hint.startswith("Use fragcache.backends.redis.RedisCache, ")
+
+
+def test_a_cache_of_one_process_serves_fragments_that_are_not_warmed(
+    declare: Declare, templates: Templates, alias: Callable[..., None]
+) -> None:
+    templates({"x.html": ""})
+    declare("x.html", name="library.menu")(nothing)
+    alias(LOCMEM)
+
+    assert messages() == []
+
+
+@pytest.mark.usefixtures("card")
+def test_e007_a_cache_that_unpickles(alias: Callable[..., None], tmp_path: Path) -> None:
+    alias(FILES, str(tmp_path))
+
+    (message,) = messages()
+
+    assert message.id == "fragcache.E007"
+    assert message.msg == (
+        "The cache alias 'fragments' (FileBasedCache) unpickles what it reads: whoever writes to "
+        "that cache runs code on this site."
+    )
+    assert message.hint is not None
+    assert message.hint.endswith("To accept the risk, silence this check.")
+
+
+@pytest.mark.usefixtures("card")
+def test_a_cache_that_no_fragment_is_kept_in_is_not_checked(settings: Any, tmp_path: Path) -> None:
+    settings.CACHES = {
+        "default": {"BACKEND": FILES, "LOCATION": str(tmp_path)},
+        "fragments": {"BACKEND": EMBEDDED, "LOCATION": str(tmp_path / "cache")},
+    }
+
+    assert messages() == []
+
+
+@pytest.mark.usefixtures("card")
+def test_e010_a_key_prefix_that_leaves_no_room(alias: Callable[..., None], tmp_path: Path) -> None:
+    alias(EMBEDDED, str(tmp_path / "cache"), KEY_PREFIX="x" * 150, VERSION=3)
+
+    assert only(messages()) == Said(
+        "fragcache.E010",
+        "The cache alias 'fragments': KEY_PREFIX and VERSION of the cache alias leave 47 of the "
+        "200 bytes of a key; at least 60 are needed. Shorten KEY_PREFIX.",
+        None,
+    )
+
+
+@pytest.fixture
+def two_artists(db: None) -> None:
+    Artist.objects.bulk_create([Artist(name="Nina"), Artist(name="Ella")])
+
+
+@pytest.mark.usefixtures("card", "two_artists")
+@pytest.mark.parametrize(("largest", "fits"), [(3, False), (4, True)])
+def test_w001_a_cache_that_culls_what_is_warmed(
+    alias: Callable[..., None], tmp_path: Path, largest: int, fits: bool
+) -> None:
+    """Two instances: an entry and a head for each."""
+    alias(FILES, str(tmp_path), OPTIONS={"MAX_ENTRIES": largest})
+
+    found = check_plan(databases=["default"])
+
+    if fits:
+        assert found == []
+    else:
+        assert only(found) == Said(
+            "fragcache.W001",
+            "The cache alias 'fragments' keeps at most 3 values; the fragments that are warmed "
+            "there need 4: an entry and a head for each instance under each combination of axis "
+            "values.",
+            "Raise OPTIONS['MAX_ENTRIES'], or use a backend without that limit.",
+        )
+
+
+@pytest.mark.usefixtures("card")
+def test_w001_counts_rows_only_where_databases_are_checked(
+    alias: Callable[..., None], tmp_path: Path
+) -> None:
+    """This test may not use the database, so a query would be an error."""
+    alias(FILES, str(tmp_path), OPTIONS={"MAX_ENTRIES": 1})
+
+    assert check_plan() == check_plan(databases=[]) == []
+
+
+@pytest.mark.usefixtures("card", "two_artists")
+def test_w001_counts_every_combination_of_axis_values(
+    settings: Any, alias: Callable[..., None], tmp_path: Path
+) -> None:
+    settings.LANGUAGES = [("en", "English"), ("de", "German"), ("fr", "French")]
+    alias(FILES, str(tmp_path), OPTIONS={"MAX_ENTRIES": 1})
+
+    assert "need 12:" in only(check_plan(databases=["default"])).text
+
+
+@pytest.mark.parametrize(
+    ("options", "function"),
+    [
+        pytest.param({"vary_on": ["langauge"]}, nothing, id="axis"),
+        pytest.param({}, lambda *args: {}, id="signature"),
+    ],
+)
+def test_w001_leaves_wrong_declarations_to_e009(
+    declare: Declare,
+    alias: Callable[..., None],
+    tmp_path: Path,
+    options: dict[str, Any],
+    function: Any,
+) -> None:
+    alias(FILES, str(tmp_path))
+    declare("x.html", name="library.card", **options)(function)
+
+    assert check_plan(databases=["default"]) == []
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize(
+    ("backend", "location", "option"),
+    [
+        ("django.core.cache.backends.redis.RedisCache", NOWHERE, "socket_timeout"),
+        ("django_redis.cache.RedisCache", NOWHERE, "SOCKET_TIMEOUT"),
+        ("django.core.cache.backends.memcached.PyMemcacheCache", "127.0.0.1:1", "timeout"),
+    ],
+)
+def test_w002_a_cache_without_time_outs_would_hang_the_pages(
+    alias: Callable[..., None], backend: str, location: str, option: str
+) -> None:
+    alias(backend, location)
+    found = [message for message in messages() if message.id == "fragcache.W002"]
+    kind = backend.rpartition(".")[2]
+
+    assert only(found) == Said(
+        "fragcache.W002",
+        f"The cache alias 'fragments' ({kind}) has no time-outs of its own: a server that hangs "
+        "would hang the pages.",
+        f"Set OPTIONS[{option!r}] to less than a second, or use fragcache's backend, which does.",
+    )
+
+    alias(backend, location, OPTIONS={option: 0.2})
+    assert "fragcache.W002" not in {message.id for message in messages()}
+
+
+# E008, E009: the declarations
+
+
+def test_e008_a_template_that_does_not_exist(declare: Declare) -> None:
+    declare("library/no_such.html", name="library.card")(nothing)
+
+    assert only(messages()) == Said(
+        "fragcache.E008",
+        "library.card: the template library/no_such.html does not exist.",
+        "Correct the declaration, or add the template.",
+    )
+
+
+def test_e008_a_parent_that_does_not_exist(declare: Declare, templates: Templates) -> None:
+    templates({"x.html": "{% extends 'parent.html' %}"})
+    declare("x.html", name="library.card")(nothing)
+
+    (message,) = messages()
+
+    assert message.id == "fragcache.E008"
+
+
+@pytest.mark.parametrize(
+    ("options", "function", "message"),
+    [
+        pytest.param(
+            {"vary_on": ["langauge"]},
+            nothing,
+            "library.card: 'langauge' is not an axis. Did you mean 'language'?",
+            id="axis",
+        ),
+        pytest.param(
+            {},
+            lambda *args: {},
+            "library.card: library.card: its function takes *args (variadic positional)",
+            id="signature",
+        ),
+        pytest.param(
+            {"choices": {"size": [1]}},
+            lambda variant: {},
+            "library.card: library.card: choices names 'size', which is not a parameter.",
+            id="choices",
+        ),
+        pytest.param(
+            {"model": "library.Albun"},
+            lambda album: {},
+            "library.card: library.card: model='library.Albun': ",
+            id="model",
+        ),
+    ],
+)
+def test_e009_a_declaration_that_contradicts_itself(
+    declare: Declare, templates: Templates, options: dict[str, Any], function: Any, message: str
+) -> None:
+    templates({"x.html": ""})
+    declare("x.html", name="library.card", **options)(function)
+
+    (found,) = messages()
+
+    assert found.id == "fragcache.E009"
+    assert found.msg.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("{% if %}", "Unexpected end of expression in if tag"),
+        ("{% extends name %}", "A fragment's template extends name, which only a render knows"),
+        ("{% no_such_tag %}", "Invalid block tag on line 1: 'no_such_tag'"),
+    ],
+)
+def test_e009_a_template_that_is_wrong(
+    declare: Declare, templates: Templates, source: str, problem: str
+) -> None:
+    templates({"x.html": source})
+    declare("x.html", name="library.card")(nothing)
+
+    (found,) = messages()
+
+    assert found.id == "fragcache.E009"
+    assert found.msg.startswith("library.card: ")
+    assert problem in found.msg
+
+
+def test_each_wrong_declaration_has_its_message(declare: Declare, templates: Templates) -> None:
+    templates({"good.html": ""})
+    declare("good.html", name="library.a")(nothing)
+    declare("none.html", name="library.b")(nothing)
+    declare("none.html", name="library.c")(nothing)
+
+    assert [message.msg.partition(":")[0] for message in messages()] == ["library.b", "library.c"]

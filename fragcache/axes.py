@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import cache
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from django.http import HttpRequest
 from django.utils import timezone, translation
 from django.utils.module_loading import import_string
 
-from fragcache import conf
+from fragcache import conf, page
 from fragcache.exceptions import ImproperlyDeclared, UnknownAxis
 from fragcache.suggestions import did_you_mean
 
@@ -40,6 +41,17 @@ class Axis:
         """Return a context manager within which ``value`` is in force."""
         raise NotImplementedError
 
+    def from_text(self, text: str) -> Any:
+        """Return the value that ``--axis NAME=TEXT`` names.
+
+        Raises:
+            ValueError: with what is allowed.
+        """
+        known = {str(value): value for value in self.values()}
+        if text not in known:
+            raise ValueError(f"it is none of {', '.join(known) or 'its values: it has none'}")
+        return known[text]
+
 
 class Language(Axis):
     """The active language. Warmed: LANGUAGE_CODE, or LANGUAGES where the project sets it."""
@@ -51,12 +63,20 @@ class Language(Axis):
 
     def values(self) -> list[str]:
         codes = [settings.LANGUAGE_CODE]
+        if any(path.endswith(".LocaleMiddleware") for path in settings.MIDDLEWARE):
+            with suppress(LookupError):  # it never activates en-us where LANGUAGES has en alone
+                codes = [translation.get_supported_language_variant(settings.LANGUAGE_CODE)]
         if settings.is_overridden("LANGUAGES"):  # type: ignore[misc]
             codes = [code for code, _name in settings.LANGUAGES]
         return list(map(translation.to_language, codes))  # "pt-BR" is in force as "pt-br"
 
     def activate(self, value: str) -> AbstractContextManager[Any]:
         return translation.override(value)
+
+    def from_text(self, text: str) -> str:
+        if text.lower() not in {code.lower() for code, _name in settings.LANGUAGES}:
+            return str(super().from_text(text))
+        return translation.to_language(text)
 
 
 class TimeZone(Axis):
@@ -73,6 +93,11 @@ class TimeZone(Axis):
 
     def activate(self, value: str) -> AbstractContextManager[Any]:
         return timezone.override(value)
+
+    def from_text(self, text: str) -> str:
+        if text not in zoneinfo.available_timezones():
+            raise ValueError("it is no time zone")
+        return text
 
 
 class CurrentSite(Axis):
@@ -93,7 +118,10 @@ class CurrentSite(Axis):
 
     @contextmanager
     def activate(self, value: int) -> Iterator[None]:
-        # django.contrib.sites has no other switch than the setting that it reads at each call.
+        if page.current().is_request:
+            # The site is the host's, and the only switch is a setting that all threads read.
+            yield
+            return
         former = getattr(settings, "SITE_ID", None)
         settings.SITE_ID = value
         try:

@@ -17,15 +17,13 @@ from fragcache.arguments import MISSING, Missing, Parameters, parameters_of
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.suggestions import did_you_mean
 from fragcache.tokens import TokenName
+from fragcache.validation import check_declaration
 
 Items = Callable[[], Iterable[Any]]
 Version = str | Sequence[str] | Callable[..., Any] | None
 
 #: Until a ``max_age`` is given, an entry is rebuilt at the latest after so many time-outs.
 MAX_AGE_TIMEOUTS: Final = 7
-PUBLISH: Final = ("html", "context", "both")
-
-_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 class Fragment:
@@ -64,7 +62,7 @@ class Fragment:
                 )
             setattr(self, option, value)
         self.name = self.name or default_name(type(self).__module__, _snake(type(self).__name__))
-        self._check()
+        check_declaration(self, OPTIONS, Fragment)
 
     def get_context(self, *args: Any) -> dict[str, Any]:
         """Return the context of one instance."""
@@ -186,27 +184,6 @@ class Fragment:
         names = list(self.choices)
         rows = itertools.product(*self.choices.values())
         return [dict(zip(names, row, strict=True)) for row in rows]
-
-    def _check(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ImproperlyDeclared(
-                f"{self.name!r} is not a name for a fragment: use letters, digits, _ and -, as in "
-                "'courses.course_card'."
-            )
-        if self.publish not in PUBLISH:
-            raise ImproperlyDeclared(
-                f"{self.name}: publish={self.publish!r} is none of {', '.join(PUBLISH)}."
-            )
-        for option in ("prefetch_related", "vary_on"):
-            if isinstance(getattr(self, option), str):
-                value = getattr(self, option)
-                raise ImproperlyDeclared(
-                    f"{self.name}: {option}={value!r} is one string: write {option}=[{value!r}]."
-                )
-        if self.template_name is None and self.publish != "context":
-            raise ImproperlyDeclared(
-                f"{self.name} has no template: name one, or say publish='context'."
-            )
 
 
 OPTIONS: Final = tuple(

@@ -31,7 +31,7 @@ def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list
     base = base_key(fragment.name, instance.encoded, encode_axes(values))
     digest = fragment.digest if isinstance(fragment, RemoteFragment) else digest_of(fragment)
     names = token_names(fragment, instance)
-    current = tokens.read(cache, names)
+    current = tokens.read(cache, names, may_write=False)
     rows = [
         ("fragment", fragment.name),
         ("template", fragment.template_name or "none here: rendered by the source"),

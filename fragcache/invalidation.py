@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 
 from fragcache import registry, tokens, transactions
 from fragcache.declarations import Fragment
-from fragcache.exceptions import CacheUnavailable, ImproperlyDeclared
+from fragcache.exceptions import CacheUnavailable, ImproperlyDeclared, InvalidationFailed
 from fragcache.slots import token_names
 from fragcache.store import Store, store
 from fragcache.tokens import TokenName
@@ -31,7 +31,8 @@ def invalidate(f: Reference, *args: Any, using: str | None = None, **kwargs: Any
     Raises:
         UnknownFragment, InvalidArguments, NoIdentity: it names no instance.
         ImproperlyDeclared: the fragment has a version and no stamps.
-        CacheUnavailable: it could not be written (after a commit: likewise, to the log).
+        InvalidationFailed: it could not be written. Inside of a transaction this is raised where
+            its ``atomic`` block ends, after the commit.
     """
     invalidate_many(f, [args], using=using, **kwargs)
 
@@ -66,7 +67,7 @@ def invalidate_all(f: Reference, *, using: str | None = None, purge: bool = Fals
 
     Raises:
         UnknownFragment: nobody declares that name.
-        CacheUnavailable: it could not be written.
+        InvalidationFailed: it could not be written.
     """
     fragment = registry.get(f)
     _replace(fragment, using, [fragment.token_name], purge=purge)
@@ -85,9 +86,14 @@ def _replace_now(cache: Store, names: Sequence[TokenName], *, purge: bool) -> No
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return tokens.replace(cache, names, purge=purge)
-        except CacheUnavailable:
-            if attempt == ATTEMPTS:
+        except CacheUnavailable as error:
+            if attempt == ATTEMPTS and isinstance(error, InvalidationFailed):
                 raise
+            if attempt == ATTEMPTS:
+                raise InvalidationFailed(
+                    f"{names[0].fragment} is not invalidated, after {ATTEMPTS} attempts: {error}. "
+                    "A transaction that asked for it is committed all the same; ask again."
+                ) from error
     return None
 
 

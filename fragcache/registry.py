@@ -89,7 +89,8 @@ def unknown(reference: object) -> UnknownFragment:
     hint = did_you_mean(reference, _fragments) if isinstance(reference, str) else ""
     return UnknownFragment(
         f"No fragment is called {reference!r}.{hint} Fragments are declared in the fragments.py "
-        "of installed apps; `manage.py fragments list` shows them."
+        "of installed apps, which a restart of the server finds; `manage.py fragments list` shows "
+        "them. A site that only reads those of another needs FRAGCACHE['READ_ONLY']."
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db.models import Model
-from django.template import TemplateDoesNotExist, TemplateSyntaxError
+from django.template import TemplateSyntaxError
 
 from fragcache.arguments import Instance
 from fragcache.counters import Event, count
@@ -71,9 +71,10 @@ def token_names(fragment: Fragment, instance: Instance) -> list[TokenName]:
     return names
 
 
-def unique_version(as_of: int) -> Version:
+def unique_version(as_of: int, *, is_of_database: bool = False) -> Version:
     """Return a version for a render of a fragment that has none: a key never has two meanings."""
-    return Version(encoded=f"{as_of}-{os.urandom(4).hex()}", as_of=as_of)
+    encoded = f"{as_of}-{os.urandom(4).hex()}"
+    return Version(encoded=encoded, as_of=as_of, is_of_database=is_of_database)
 
 
 def write(
@@ -119,7 +120,7 @@ def includes_are_current(entry: Entry) -> bool:
     digest, *names = recorded.decode().split("\n")
     try:
         return includes_digest(tuple(names)) == digest
-    except (TemplateDoesNotExist, TemplateSyntaxError):  # rendering says what is wrong, if it is
+    except TemplateSyntaxError:  # rendering says what is wrong, if it is still included
         return False
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -25,6 +25,9 @@ from fragcache.store import Store
 CLOCK_MARGIN_US: Final = 2 * FUTURE_TOLERANCE_US
 #: More remembered tokens than this, and all are forgotten: costs some renders, never truth.
 MEMORY_LIMIT: Final = 100_000
+#: Seconds that a stamp is kept, so that no cache fills with those of arguments that visitors made
+#: up. Its successor is later than any before, so that its end costs renders, never truth.
+STAMP_LIFE: Final = 30 * 86_400
 
 
 class TokenName(NamedTuple):
@@ -105,11 +108,11 @@ def settle(
     return Tokens(seen | made, _memory.note(store.alias, seen, made))
 
 
-def read(store: Store, names: Iterable[TokenName]) -> Tokens:
+def read(store: Store, names: Iterable[TokenName], *, may_write: bool = True) -> Tokens:
     """Return tokens in a round trip of their own."""
     keys = keys_of(store, names)
     stored = store.fetch_many(key for copies in keys.values() for key in copies)
-    return settle(store, keys, stored, store.open_many(stored))
+    return settle(store, keys, stored, store.open_many(stored), may_write=may_write)
 
 
 def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) -> None:
@@ -129,7 +132,7 @@ def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) ->
     written = {
         key: successors[name].sealed_form() for name, copies in keys.items() for key in copies
     }
-    stayed = store.advance_many(written, None)
+    stayed = _advance(store, keys, written)
     # Later tokens of another process in their place invalidate as well; anything else there is
     # a cache that takes no writes.
     there = store.read_many(stayed)
@@ -194,9 +197,13 @@ def _create(
     moment = now()
     made = {name: Token.first(moment) for name in keys}
     written = {key: made[name].sealed_form() for name, copies in keys.items() for key in copies}
-    stayed = store.add_many(written, None)
+    stayed: set[str] = set()
+    for life, part in _by_life(keys, written):
+        stayed |= store.add_many(part, life)
     there = store.read_many(stayed) if stayed else {}
-    store.write_many({key: written[key] for key in stayed - there.keys()}, None)  # not believed
+    not_believed = {key: written[key] for key in stayed - there.keys()}
+    for life, part in _by_life(keys, not_believed):
+        store.write_many(part, life)
     others = {}
     for name, copies in keys.items():
         if token := _highest(copies, there):
@@ -221,4 +228,23 @@ def _fill_gaps(
         or Token.from_entry(found[key]).identity != token.identity
         or not store.seals_like(stored[key])
     }
-    store.advance_many(gaps, None)
+    _advance(store, keys, gaps)
+
+
+def _advance(
+    store: Store, keys: Mapping[TokenName, list[str]], written: Mapping[str, Entry]
+) -> set[str]:
+    stayed: set[str] = set()
+    for life, part in _by_life(keys, written):
+        stayed |= store.advance_many(part, life)
+    return stayed
+
+
+def _by_life(
+    keys: Mapping[TokenName, list[str]], written: Mapping[str, Entry]
+) -> Iterator[tuple[float | None, dict[str, Entry]]]:
+    """Yield what is written of fragments' tokens, then of stamps, with the seconds it is kept."""
+    stamps = {key for name, copies in keys.items() if name.arguments is not None for key in copies}
+    for life, chosen in ((None, written.keys() - stamps), (STAMP_LIFE, written.keys() & stamps)):
+        if chosen:
+            yield life, {key: written[key] for key in chosen}

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
+from asgiref.local import Local
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+#: Statements that leave the data as it is; WITH may lead to a write.
+_READING: Final = re.compile(
+    r"[\s(]*(SELECT|BEGIN|SAVEPOINT|RELEASE|ROLLBACK|SHOW|EXPLAIN|DECLARE|FETCH)\b", re.IGNORECASE
+)
+#: By alias, the outermost atomic block that has written; per thread, as connections are.
+_written = Local(thread_critical=True)
 
 
 def is_open() -> bool:
@@ -16,6 +26,19 @@ def is_open() -> bool:
     production.
     """
     return _in_transaction() is not None
+
+
+def has_written() -> bool:
+    """Whether a transaction of the site's code that this thread is in may have written.
+
+    A statement writes unless it is a plain SELECT, or one that Django makes of ``atomic``.
+    """
+    return any(
+        block is not None
+        and (getattr(_written, connection.alias, None) is block or not _is_watched(connection))
+        for connection in connections.all(initialized_only=True)
+        for block in [_outermost(connection)]
+    ) or any(map(_is_managed_by_hand, connections.all(initialized_only=True)))
 
 
 def on_commit(names: Iterable[Any], call: Callable[[], None]) -> None:
@@ -55,14 +78,40 @@ class _Awaited:
 
 def _in_transaction() -> BaseDatabaseWrapper | None:
     for connection in connections.all(initialized_only=True):
-        if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
-            return connection
-        if _is_managed_by_hand(connection):
+        if _outermost(connection) is not None or _is_managed_by_hand(connection):
             return connection
     return None
+
+
+def _outermost(connection: BaseDatabaseWrapper) -> Any:
+    """Return the atomic block of the site's code that decides over what it wrote."""
+    blocks = connection.atomic_blocks
+    return next((b for b in blocks if not getattr(b, "_from_testcase", False)), None)
+
+
+def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
+    if not _is_watched(connection):
+        # In front: Django's execute_wrapper() takes its own from the end of the list.
+        connection.execute_wrappers.insert(0, _note_write)
+
+
+def _is_watched(connection: BaseDatabaseWrapper) -> bool:
+    return _note_write in connection.execute_wrappers
+
+
+def _note_write(
+    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    connection = context["connection"]
+    if connection.atomic_blocks and not _READING.match(str(sql)):
+        setattr(_written, connection.alias, _outermost(connection))
+    return execute(sql, params, many, context)
 
 
 def _is_managed_by_hand(connection: BaseDatabaseWrapper) -> bool:
     """Whether ``set_autocommit(False)`` or the setting AUTOCOMMIT leaves commits to the site."""
     is_connected = connection.connection is not None
     return is_connected and not connection.in_atomic_block and not connection.autocommit
+
+
+connection_created.connect(_watch, dispatch_uid="fragcache.transactions")

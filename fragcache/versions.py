@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 
-from fragcache import items
+from fragcache import items, transactions
 from fragcache.arguments import MISSING, Instance
 from fragcache.declarations import Fragment
 from fragcache.exceptions import ImproperlyDeclared
@@ -48,7 +48,7 @@ def of_instances(
             versions.append(Version(encoded=encode_version(value), as_of=page.began_at))
     if unknown:
         keys = [_primary_key(fragment, instances[position]) for position in unknown]
-        queried = _queried(fragment, keys, paths)
+        queried = _queried(fragment, keys, paths, page)
         for position, key in zip(unknown, keys, strict=True):
             versions[position] = queried.get(key)
     return versions
@@ -100,14 +100,22 @@ def _computed(
     ]
 
 
-def _queried(fragment: Fragment, keys: Sequence[Any], paths: Sequence[str]) -> dict[Any, Version]:
+def _queried(
+    fragment: Fragment, keys: Sequence[Any], paths: Sequence[str], page: Page
+) -> dict[Any, Version]:
     queryset = items.rows(fragment)
     if queryset is None:
         raise ImproperlyDeclared(
             f"{fragment.name}: its version is the path {', '.join(paths)}, but it has no model. "
             "Give it items or model, or a function as version."
         )
-    return dict(read_rows(items.restricted(queryset, keys), paths, fragment.name))
+    found = dict(read_rows(items.restricted(queryset, keys), paths, fragment.name))
+    if transactions.is_open():  # whose snapshot is older than the statement
+        found = {
+            key: replace(version, as_of=min(version.as_of, page.began_at))
+            for key, version in found.items()
+        }
+    return found
 
 
 def _primary_key(fragment: Fragment, instance: Instance) -> Any:

@@ -15,7 +15,7 @@ from django.template import engines
 
 from fragcache import Fragment, get_fragment, get_fragments
 from fragcache.counters import Event
-from fragcache.entry import Field, pack_fields
+from fragcache.entry import Field, Kind, pack_fields
 from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, happened, in_request
 from tests.library.models import Artist
@@ -200,6 +200,22 @@ class TestAltered:
         store().write_many({stored[0]: later}, None)
 
         assert_replaced(Event.UNBELIEVED)
+
+    @any_cache
+    def test_a_record_of_another_kind_is_a_miss(
+        self,
+        cache_alias: str,
+        stored: tuple[str, str],
+        artist_card: Fragment,
+        artists: list[Artist],
+    ) -> None:
+        """A context snapshot, say, is no HTML."""
+        [entry] = store().read_many([stored[0]]).values()
+        store().write_many({stored[0]: entry._replace(kind=Kind.SNAPSHOT)}, None)
+
+        for _read in range(2):
+            assert get_fragments(artist_card, artists) == ["<b>Nina</b>", "<b>Ella</b>"]
+        assert happened(Event.RENDERED) == 2 + 1
 
     def test_a_log_line_names_the_key_and_the_reason(
         self,

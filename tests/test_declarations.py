@@ -109,7 +109,7 @@ def test_an_unknown_name_says_the_nearest(declare: Declare) -> None:
     declare("x.html", name="library.album_card")(declared_in(FRAGMENTS))
     message = (
         "No fragment is called 'library.albumcard'. Did you mean 'library.album_card'? Fragments "
-        "are declared in the fragments.py of installed apps; `manage.py fragments list` shows them."
+        "are declared in the fragments.py of installed apps, which a restart of the server finds;"
     )
 
     with pytest.raises(UnknownFragment, match=re.escape(message)):
@@ -195,7 +195,7 @@ def test_a_text_where_a_list_is_wanted_is_refused(declare: Declare, option: str)
 
 
 def test_a_fragment_without_template_is_refused(declare: Declare) -> None:
-    message = "library.album_card has no template: name one, or say publish='context'."
+    message = "library.album_card: it has no template: name one, or say publish='context'."
 
     with pytest.raises(ImproperlyDeclared, match=message):
         declare()(declared_in(FRAGMENTS))

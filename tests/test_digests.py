@@ -718,7 +718,7 @@ def test_templates_that_a_variable_names_are_in_the_output(choosing: Any) -> Non
         "{% for name in names %}{% include name %}{% endfor %}",
         "{% for name in names %}{% include name only %}{% endfor %}",
         "{% with x=names %}{% for n in x %}{% include n with a=1 %}{% endfor %}{% endwith %}",
-        "{% extends 'b.html' %}{% block a %}{% include names.0 %}{% include names.1 %}{% endblock %}",
+        "{% extends 'b.html' %}{% block a %}{% include n.0 %}{% include n.1 %}{% endblock %}",
         "{% load shop_tags %}{% names names %}",
     ],
     ids=["loop", "only", "with", "block", "inclusion tag"],
@@ -748,7 +748,7 @@ def names(names):
             "two.html": "2",
         }
     )
-    a = declare("a.html", name="library.a")(lambda names: {"names": names})
+    a = declare("a.html", name="library.a")(lambda names: {"names": names, "n": names})
 
     assert includes(a, ["two.html", "one.html"]) == ("one.html", "two.html")
 

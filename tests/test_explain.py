@@ -153,7 +153,7 @@ class TestExplain:
         physical = [caches[cache_alias].make_key(key) for key in (heads[0], entries[0])]
         assert rows["fragment"] == "library.artist_card"
         assert rows["template"] == "artist_card.html"
-        assert rows["arguments"] == f"'{nina.pk}' -> i{len(str(nina.pk))}:{nina.pk}"
+        assert rows["arguments"] == f"{nina.pk} -> i{len(str(nina.pk))}:{nina.pk}"
         assert rows["axes"] == "language=en-us, time_zone=UTC"
         assert rows["digest"] == digest_of(artist_card)
         assert rows["version"] == rows["head"].partition(".")[0]

@@ -21,7 +21,7 @@ LAYERS: dict[str, str] = {
     "storage": "backends counters guard local page records store tokens transactions",
     "declared": (
         "arguments axes codes declarations digests items manifest migrations models "
-        "registry templates versions"
+        "registry templates validation versions"
     ),
     "use cases": "bubbling contexts explaining invalidation reading rendering slots stats warming",
     "shells": "admin apps checks contrib management middleware templatetags testing",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -23,11 +24,12 @@ from fragcache import (
     arender_fragment,
     get_fragment,
     get_fragments,
+    invalidate_all,
     register,
     render_fragment,
 )
 from fragcache.counters import Event
-from tests.fixtures import RoundTrips, any_cache, happened, in_request
+from tests.fixtures import RoundTrips, any_cache, elsewhere, happened, in_request
 from tests.library.models import Album, Artist, Note
 
 pytestmark = [pytest.mark.django_db, any_cache, pytest.mark.usefixtures("cache_alias")]
@@ -271,6 +273,28 @@ class TestVersions:
             html = get_fragment(x, in_the_views_hands)
 
         assert html == get_fragment(x, album.pk) == "Little Girl Blue by Nina"
+
+    @pytest.mark.parametrize("where", ["in a request", "outside"])
+    def test_that_are_absent_make_an_object_of_unknown_age_be_loaded_anew(
+        self, declare: Any, templates: Any, artists: list[Artist], where: str
+    ) -> None:
+        """A request's objects were loaded after its beginning, by which tokens were known."""
+        templates({"x.html": "{{ artist.name }}"})
+
+        @declare("x.html", name="library.x", items=Artist.objects.all)
+        def x(artist: Artist) -> dict[str, Any]:
+            return {"artist": artist}
+
+        get_fragment(x, artists[1])  # the fragment's token is known
+        with in_request() if where == "in a request" else nullcontext():
+            loaded = Artist.objects.get(name="Nina")
+            Artist.objects.filter(name="Nina").update(name="Nina Simone")
+            with elsewhere():
+                invalidate_all(x)
+            html = get_fragment(x, loaded)
+
+        assert html == ("Nina" if where == "in a request" else "Nina Simone")
+        assert get_fragment(x, loaded.pk) == "Nina Simone"
 
     def test_that_a_function_computes_make_a_stale_object_be_loaded_anew(
         self, declare: Any, templates: Any, artists: list[Artist]

@@ -333,7 +333,8 @@ class TestKeys:
 
         assert happened(Event.UNKNOWN_KEY) == 2
         assert happened(Event.UNBELIEVED) == 0
-        [record] = caplog.records
+        record, missing = caplog.records
+        assert missing.message.startswith("No source has published a fragment called")
         assert (record.name, record.levelno) == ("fragcache", logging.WARNING)
         assert record.message.endswith(
             f"in the cache alias {cache_alias!r} is sealed with a key that is not in "

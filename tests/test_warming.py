@@ -207,13 +207,18 @@ class TestWhatIsRendered:
         assert counted(warm(warm_shelf.card)) == all_fresh(3)
 
     @any_cache
-    def test_an_included_template_that_is_gone_makes_stale_just_what_included_it(
-        self, warm_shelf: Shelf, renders: list[int], settings: Any
+    @pytest.mark.parametrize("short", [{}, {"short.html": "{% if %}"}], ids=["gone", "broken"])
+    def test_an_included_template_that_is_lost_makes_stale_just_what_included_it(
+        self,
+        warm_shelf: Shelf,
+        settings: Any,
+        caplog: pytest.LogCaptureFixture,
+        short: dict[str, str],
     ) -> None:
         engine = settings.TEMPLATES[0]
         loaders = engine["OPTIONS"]["loaders"]
         kept = {name: source for name, source in TEMPLATES.items() if name != "short.html"}
-        loaders[0][1][0] = ("django.template.loaders.locmem.Loader", kept)
+        loaders[0][1][0] = ("django.template.loaders.locmem.Loader", kept | short)
         settings.TEMPLATES = [engine]
 
         report = warm(warm_shelf.card)
@@ -429,10 +434,10 @@ class TestHeads:
     ) -> None:
         warm(shelf.card)
 
-        assert trips.commands == ["get_many", "add_many", "set_many", "advance_many", "set_many"]
-        tokens, entries, heads, manifests = (trip.keys for trip in trips.writes)
+        *tokens, entries, heads, manifests = (trip.keys for trip in trips.writes)
+        assert trips.commands[-3:] == ["set_many", "advance_many", "set_many"]
         assert [len(keys) for keys in (entries, heads, manifests)] == [3, 3, 1]
-        assert all("#" in key for key in tokens)
+        assert all("#" in key for keys in tokens for key in keys)
         assert all("@" in key for key in heads)
         assert manifests[0].endswith("!manifest")
 
@@ -623,6 +628,14 @@ class TestPartsOfARun:
         assert report.status is Status.INTERRUPTED
         assert counted(report) == all_stored(6)
         assert counted(warm(numbers.fragment)) == partly_rendered(4, 10)
+
+    def test_a_run_that_is_stopped_and_has_failures_is_interrupted(
+        self, shelf: Shelf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shelf.deploy(long="{% include nothing %}")
+        report = Run(Plan(fragments=[shelf.card], batch_size=1), is_stopped=lambda: True).execute()
+
+        assert (report.status, report.totals.failed) == (Status.INTERRUPTED, 1)
 
     def test_batches_are_announced_in_all_axis_values(
         self, numbers: Numbers, settings: Any

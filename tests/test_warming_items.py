@@ -327,6 +327,33 @@ class TestDeletedRows:
 
         assert counted(warm(fragment)) == {"planned": 5, "rendered": 4, "stored": 4}
 
+    @pytest.mark.parametrize("version", VERSIONS)
+    def test_a_primary_key_without_a_row_is_left_out(
+        self, declare: Any, templates: Any, albums: list[Album], version: str
+    ) -> None:
+        pks = [albums[0].pk, albums[-1].pk + 1, albums[1].pk]
+        fragment = card(declare, templates, items=pks, model=Album, version=VERSIONS[version])
+
+        report = warm(fragment)
+        assert (report.status, report.totals.stored) == (Status.OK, 2)
+
+    def test_an_object_older_than_its_version_is_read_anew(
+        self, declare: Any, templates: Any, albums: list[Album]
+    ) -> None:
+        """Old data under a new version would be served for as long as that is current."""
+        old = list(Album.objects.order_by("pk"))  # without the artists, whose mtimes are asked for
+        Album.objects.filter(pk=old[0].pk).update(title="New")
+        fragment = card(
+            declare,
+            templates,
+            items=old,
+            model=Album,
+            version=["updated_at", "artist__updated_at"],
+        )
+        warm(fragment)
+
+        assert get_fragments(fragment, [old[0].pk]) == ["New"]
+
 
 class TestOnlySome:
     """``--items``."""

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from fragcache import axes, conf, manifest, page, registry, rendering, transactions
 from fragcache.arguments import Instance
+from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
-from fragcache.exceptions import FragmentMissing
+from fragcache.exceptions import FragmentMissing, InvalidArguments, UnknownAxis
 from fragcache.guard import shielded
 from fragcache.keys import base_key, encode_axes
 from fragcache.reading.filling import fill
@@ -71,18 +73,29 @@ def get_fragments(
     """
     fragment = shielded(None, resolve, f, using)
     if fragment is None:
+        error = unpublished(f)
         if default is RAISE:
-            raise unpublished(f)
+            raise error
+        degrade(Event.ABSENT, str(f), "unpublished", "%s", error)
         return [default for _item in items]
     cache = store(using or fragment.using)
-    instances = [
-        fragment.parameters.instance(item if isinstance(item, tuple) else (item,), kwargs)
-        for item in items
-    ]
-    found = read(fragment, cache, instances, request=request, storable=storable)
+    wanted = [item if isinstance(item, tuple) else (item,) for item in items]
+    try:
+        instances = [fragment.parameters.instance(arguments, kwargs) for arguments in wanted]
+        found = read(fragment, cache, instances, request=request, storable=storable)
+    except (InvalidArguments, UnknownAxis) as error:
+        if fragment.is_local or default is RAISE or settings.DEBUG:
+            raise
+        # A new release of the source must not be an outage of the target.
+        message = "%s is declared otherwise by the source than this site expects: %s"
+        degrade(Event.ABSENT, fragment.name, "misfit", message, fragment.name, error)
+        found = [None] * len(wanted)
+    if not fragment.is_local and None in found:
+        message = "A source publishes %s, but not every instance that this site asks for."
+        degrade(Event.ABSENT, fragment.name, "missing", message, fragment.name)
     return [
-        _or_default(html, default, fragment, instance)
-        for html, instance in zip(found, instances, strict=True)
+        _or_default(html, default, fragment, arguments)
+        for html, arguments in zip(found, wanted, strict=True)
     ]
 
 
@@ -126,7 +139,8 @@ def read(
         outputs = rendering.render_many(fragment, [i.arguments for i in instances])
         return [None if output is None else SafeString(output.html) for output in outputs]
     current = page.current()
-    encoded_axes = encode_axes(axes.current_values(fragment.axes, request))
+    axis_values = axes.current_values(fragment.axes, request)
+    encoded_axes = encode_axes(axis_values)
     bases = [base_key(fragment.name, instance.encoded, encoded_axes) for instance in instances]
     slots = {
         base: Slot(instance=instance, base=base)
@@ -135,18 +149,26 @@ def read(
     lookup = look_up(fragment, cache, list(slots.values()), current)
     html = lookup.html
     if lookup.due and fragment.is_local:
-        may_store = storable and not transactions.is_open()
-        html |= fill(fragment, cache, lookup.due, current, may_store=may_store)
+        may_store = storable and _is_committed(current)
+        html |= fill(fragment, cache, lookup.due, current, axis_values, may_store=may_store)
     return [SafeString(html[base]) if base in html else None for base in bases]
 
 
+def _is_committed(current: page.Page) -> bool:
+    """Whether what this thread reads of the database is committed, and not older than the page."""
+    if not transactions.is_open():
+        return True
+    # A transaction's snapshot is as old as the transaction, which began within the request.
+    return current.is_request and not transactions.has_written()
+
+
 def _or_default(
-    html: SafeString | None, default: Any, fragment: Fragment, instance: Instance
+    html: SafeString | None, default: Any, fragment: Fragment, arguments: tuple[Any, ...]
 ) -> Any:
     if html is not None:
         return html
     if default is RAISE:
-        raise rendering.missing(fragment, instance.arguments)
+        raise rendering.missing(fragment, arguments)
     return default
 
 

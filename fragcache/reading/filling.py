@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fragcache import slots as places
+from fragcache.axes import activated
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
@@ -13,21 +15,32 @@ from fragcache.page import Page, now
 from fragcache.rendering import render_many
 from fragcache.slots import Slot
 from fragcache.store import Store
+from fragcache.versions import Version
 
 
 def fill(
-    fragment: Fragment, cache: Store, due: Sequence[Slot], page: Page, *, may_store: bool
+    fragment: Fragment,
+    cache: Store,
+    due: Sequence[Slot],
+    page: Page,
+    axis_values: Mapping[str, Any],
+    *,
+    may_store: bool,
 ) -> dict[str, str]:
     """Return the HTML of ``due`` by base, without those that have no row.
+
+    It is rendered under the axis values that are in its keys, whoever told them: an axis may read
+    the request, which a fragment does not see.
 
     Stored is what carries tokens, if ``may_store``. An error of the site's code is the caller's,
     and nothing is stored then.
     """
     for slot in due:
         if not fragment.is_versioned:
-            slot.version = places.unique_version(page.began_at if page.is_request else now())
+            slot.version = _unique_version(fragment, page)
     rendered = []
-    outputs = render_many(fragment, [slot.source for slot in due])
+    with activated(axis_values):
+        outputs = render_many(fragment, [slot.source for slot in due])
     for slot, output in zip(due, outputs, strict=True):
         if output is not None:
             slot.output = output
@@ -55,3 +68,10 @@ def needs_heads(fragment: Fragment, page: Page) -> bool:
     if not fragment.is_versioned:
         return True
     return page.is_request and (fragment.is_warmable or fragment.stale_while_revalidate > 0)
+
+
+def _unique_version(fragment: Fragment, page: Page) -> Version:
+    if page.is_request:
+        return places.unique_version(page.began_at)
+    # An object that was loaded before the call may be older than the tokens.
+    return places.unique_version(now(), is_of_database=fragment.item_model is not None)

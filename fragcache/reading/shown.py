@@ -9,9 +9,10 @@ from django.conf import settings
 from django.core import mail
 from django.http import HttpRequest
 
+from fragcache import registry
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
-from fragcache.exceptions import InvalidArguments, UndefinedArgument
+from fragcache.exceptions import InvalidArguments, UndefinedArgument, UnknownFragment
 from fragcache.reading.api import Reference, get_fragments
 
 
@@ -31,8 +32,13 @@ def shown_fragments(
     Raises:
         UndefinedArgument: instead, in DEBUG and in tests.
     """
+    if not f:
+        raise UnknownFragment(
+            "The name of a fragment in a template resolves to nothing: put a literal name into "
+            "quotes."
+        )
     if not undefined:
-        return get_fragments(f, items, request=request, default="", **kwargs)
+        return _without_nones(f, items, request=request, **kwargs)
     message = (
         f"{{% fragment {f!r} %}}: {', '.join(undefined)} does not resolve. Is it misspelled, or "
         "not passed to this template? Where it may be absent, add |default:None."
@@ -45,3 +51,16 @@ def shown_fragments(
         return get_fragments(f, items, request=request, default="", storable=False, **kwargs)
     except InvalidArguments:
         return [""]
+
+
+def _without_nones(
+    f: Reference, items: Sequence[Any], *, request: HttpRequest | None, **kwargs: Any
+) -> list[str]:
+    """Return the HTML of instances; None in the place of a row, as in an empty relation, is ""."""
+    fragment = registry.find(f)
+    if fragment is None or fragment.item_model is None:
+        return get_fragments(f, items, request=request, default="", **kwargs)
+    present = [n for n, item in enumerate(items) if item is not None and item != (None,)]
+    html = get_fragments(f, [items[n] for n in present], request=request, default="", **kwargs)
+    found = dict(zip(present, html, strict=True))
+    return [found.get(n, "") for n in range(len(items))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django import template
@@ -14,6 +14,7 @@ from django.template.exceptions import TemplateSyntaxError
 from django.utils.safestring import SafeString
 
 from fragcache.arguments import RESERVED
+from fragcache.exceptions import InvalidArguments
 from fragcache.reading import shown_fragments
 from fragcache.templates import SHOWN_FRAGMENT, resolve_argument
 
@@ -70,8 +71,13 @@ class FragmentsNode(FragmentNode):
     def render(self, context: Context) -> str:
         undefined: list[str] = []
         items = resolve_argument(self.args[0], context, undefined)
-        items = items.all() if isinstance(items, Manager) else items
-        return self.placed(context, self.shown(context, list(items or ()), undefined))
+        items = items.all() if isinstance(items, Manager) else items or ()
+        if not isinstance(items, Iterable) or isinstance(items, str):
+            raise InvalidArguments(
+                f"{{% fragments %}} takes a list of items, not {items!r}: for one use "
+                "{% fragment %}."
+            )
+        return self.placed(context, self.shown(context, list(items), undefined))
 
 
 @register.tag

@@ -84,7 +84,8 @@ def _is_old(fragment: Fragment, slot: Slot, head: Entry) -> bool:
     max_age = fragment.effective_max_age
     if max_age is None:
         return False
-    part = zlib.crc32(slot.base.encode()) / 2**32
+    # What every run renders has no need of spreading.
+    part = zlib.crc32(slot.base.encode()) / 2**32 if fragment.is_versioned else 0
     return now() - head.built_at > max_age * (1 - SPREAD * part) * _SECOND
 
 

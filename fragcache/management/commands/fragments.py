@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
+from django.core.cache import InvalidCacheBackendError
 from django.core.management.base import BaseCommand, CommandError
 
 from fragcache import registry
@@ -48,7 +50,7 @@ class Command(BaseCommand):
         except CacheUnavailable as error:
             message = f"The cache is unavailable: {error}"
             raise CommandError(message, returncode=EXIT_UNAVAILABLE) from error
-        except FragcacheError as error:
+        except (FragcacheError, InvalidCacheBackendError) as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -78,8 +80,9 @@ class Command(BaseCommand):
         if fragment is None:
             raise unpublished(options["name"])
         cache = store(options["using"] or fragment.using)
-        args = [text for text in options["arguments"] if "=" not in text]
-        kwargs = dict(text.split("=", 1) for text in options["arguments"] if "=" in text)
+        args = [_value(text) for text in options["arguments"] if "=" not in text]
+        pairs = [text.split("=", 1) for text in options["arguments"] if "=" in text]
+        kwargs = {name: _value(text) for name, text in pairs}
         rows = explain(fragment, cache, *args, **kwargs)
         if options["json"]:
             self.stdout.write(json.dumps(dict(rows), indent=2))
@@ -87,6 +90,14 @@ class Command(BaseCommand):
         width = max(len(label) for label, _text in rows)
         for label, text in rows:
             self.stdout.write(f"{label:<{width}}  {text}")
+
+
+def _value(text: str) -> Any:
+    """Return what a template takes ``text`` for: a number, or a text with or without quotes."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def _described(fragment: Fragment) -> dict[str, Any]:

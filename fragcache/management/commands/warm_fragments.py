@@ -11,7 +11,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from fragcache import axes, conf
-from fragcache.axes import Axis
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError, InvalidArguments
 from fragcache.management.progress import Progress
@@ -238,25 +237,10 @@ def _axis_values(given: Sequence[str], fragments: Sequence[Fragment]) -> dict[st
         if not any(name in fragment.axes for fragment in fragments):
             raise InvalidArguments(f"--axis {pair!r}: none of the chosen fragments varies on it.")
         try:
-            chosen.setdefault(name, []).append(_axis_value(axis, text))
-        except (LookupError, ValueError) as error:
-            raise InvalidArguments(f"--axis {pair!r}: {error}") from error
+            chosen.setdefault(name, []).append(axis.from_text(text))
+        except ValueError as error:
+            raise InvalidArguments(f"--axis {pair!r}: {error}.") from error
     return chosen
-
-
-def _axis_value(axis: Axis, text: str) -> Any:
-    """Return the value that ``text`` stands for: one that the axis lists, or another text.
-
-    Raises:
-        LookupError, ValueError: there is no such value.
-    """
-    known = {str(value): value for value in axis.values()}
-    if text in known:
-        return known[text]
-    if not all(isinstance(value, str) for value in known.values()):
-        raise ValueError(f"it is one of {', '.join(known)}.")
-    with axis.activate(text):
-        return axis.current(None)  # "pt-BR" is in force as "pt-br"
 
 
 def _check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:

@@ -127,7 +127,7 @@ class CurrentSite(Axis):
         try:
             yield
         finally:
-            settings.SITE_ID = former  # type: ignore[misc]
+            settings.SITE_ID = former
 
 
 @cache

@@ -53,7 +53,7 @@ NAMES = tuple(f.name for f in fields(Settings) if f.name.isupper())
 @cache
 def settings() -> Settings:
     """Return the settings in force, read once until ``setting_changed``."""
-    given: dict[str, Any] = getattr(django_settings, "FRAGCACHE", {})
+    given: Any = getattr(django_settings, "FRAGCACHE", {})
     if not isinstance(given, dict):  # `manage.py check` says so
         given = {}
     known = {name: value for name, value in given.items() if name in NAMES}

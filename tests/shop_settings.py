@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-SECRET_KEY = "the-shop-signs-with-this"
+from tests.shop import SECRET_KEY  # noqa: F401
+
 USE_TZ = True
 INSTALLED_APPS = ["fragcache", "tests.shop"]
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]

@@ -152,6 +152,20 @@ class TestReading:
             with pytest.raises(InvalidArguments, match="'Nina' is not a primary key"):
                 get_fragment("library.variants", "Nina")
 
+    @pytest.mark.parametrize(
+        ("args", "kwargs"), [((1,), {"varaint": "row"}), (("Nina",), {}), ((), {})]
+    )
+    @any_cache
+    def test_of_what_does_not_fit_the_manifest_gives_the_default(
+        self, card_on_target: str, settings: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """A new release of the source must not be an outage of the target."""
+        assert get_fragment(CARD, *args, default=None, **kwargs) is None
+        assert happened(Event.ABSENT, CARD) > 0
+        settings.DEBUG = True
+        with pytest.raises(InvalidArguments):
+            get_fragment(CARD, *args, default=None, **kwargs)
+
     @any_cache
     def test_has_the_axes_that_the_manifest_names(
         self, cache_alias: str, declare: Any, templates: Any, settings: Any

@@ -86,6 +86,19 @@ class TestStoring:
         assert trips.of("set_many") == trips.of("advance_many") == []
         assert happened(Event.NOT_STORED) == 1
 
+    @pytest.mark.parametrize("writes", [False, True])
+    def test_a_request_stores_what_it_shows_in_a_transaction_that_has_only_read(
+        self, artist_card: Fragment, artists: list[Artist], writes: bool
+    ) -> None:
+        """With ATOMIC_REQUESTS, nothing would be stored else."""
+        with in_request(), transaction.atomic():
+            assert Artist.objects.count() == 2
+            if writes:
+                Artist.objects.update(name="uncommitted")
+            get_fragment(artist_card, artists[0].pk)
+
+        assert happened(Event.STORED) == int(not writes)
+
     def test_what_is_stored_is_read_in_a_transaction(
         self, artist_card: Fragment, artists: list[Artist], renders: list[int]
     ) -> None:

@@ -737,12 +737,12 @@ class TestLock:
     def test_it_is_kept_while_one_batch_takes_longer_than_its_life(
         self, manage: Manage, declare: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(warming_lock, "LIFE", 0.3)
+        monkeypatch.setattr(warming_lock, "LIFE", 0.9)
         locked = []
 
         @declare("n.html", name="shop.slow", items=[1], version=lambda n: 1)
         def slow(n: int) -> dict[str, Any]:
-            time.sleep(0.6)
+            time.sleep(1.2)
             try:
                 with WarmingLock(store()):
                     locked.append(False)

@@ -299,12 +299,12 @@ class TestMaxAge:
         """They are renewed over the last fifth of their max_age, each at a time of its own."""
         numbers.versions.update(dict.fromkeys(range(200), 1))
         warm(numbers.fragment)
-        clock.step(799)
+        clock.step(795)
         assert warm(numbers.fragment).totals.rendered == 0
 
         renewed = []
         for _ in range(10):
-            clock.step(20.2)
+            clock.step(20.5)
             renewed.append(warm(numbers.fragment).totals.rendered)
 
         assert sum(renewed) == 200
@@ -336,9 +336,9 @@ class TestMaxAge:
         numbers.fragment.timeout = 1000
         numbers.versions[1] = 1
         warm(numbers.fragment)
-        clock.step(0.8 * 7000 - 1)
+        clock.step(0.8 * 7000 - 10)
         assert counted(warm(numbers.fragment)) == all_fresh(1)
-        clock.step(0.2 * 7000 + 2)
+        clock.step(0.2 * 7000 + 11)
         assert counted(warm(numbers.fragment)) == all_stored(1)
 
 

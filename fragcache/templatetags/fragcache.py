@@ -124,7 +124,7 @@ def _parsed(
     for bit in bits[1:]:
         named = token_kwargs([bit], parser)
         if named:
-            _check_keyword(tag, *named, kwargs)
+            _check_keyword(tag, next(iter(named)), kwargs)
             kwargs |= named
         elif kwargs:
             raise TemplateSyntaxError(

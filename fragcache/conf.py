@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.core import mail
 from django.core.signals import setting_changed
 
 #: Tried in this order when ``CACHE_ALIAS`` is not set.
@@ -58,6 +59,11 @@ def settings() -> Settings:
         given = {}
     known = {name: value for name, value in given.items() if name in NAMES}
     return Settings(**known, unknown=tuple(name for name in given if name not in NAMES))
+
+
+def is_testing() -> bool:
+    """Whether Django's test environment is set up, which makes an outbox for mails."""
+    return hasattr(mail, "outbox")
 
 
 def _forget(**_kwargs: object) -> None:

@@ -91,7 +91,7 @@ def _replace_now(cache: Store, names: Sequence[TokenName], *, purge: bool) -> No
                 raise
             if attempt == ATTEMPTS:
                 raise InvalidationFailed(
-                    f"{names[0].fragment} is not invalidated, after {ATTEMPTS} attempts: {error}. "
+                    f"{names[0].fragment} is not invalidated, after {ATTEMPTS} attempts ({error}). "
                     "A transaction that asked for it is committed all the same; ask again."
                 ) from error
     return None

@@ -46,7 +46,7 @@ class RemoteFragment(Fragment):
             owner=self.name,
             names=tuple(self.document["parameters"]),
             defaults=tuple(map(Encoded, self.document["defaults"])),
-            pk_to_python=getattr(models, pk_field)().to_python if pk_field else None,
+            pk_to_python=getattr(models, pk_field, models.Field)().to_python if pk_field else None,
         )
 
     @cached_property

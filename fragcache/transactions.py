@@ -11,6 +11,8 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from fragcache import page
+
 #: Statements that leave the data as it is; WITH may lead to a write.
 _READING: Final = re.compile(
     r"[\s(]*(SELECT|BEGIN|SAVEPOINT|RELEASE|ROLLBACK|SHOW|EXPLAIN|DECLARE|FETCH)\b", re.IGNORECASE
@@ -35,7 +37,7 @@ def has_written() -> bool:
     """
     return any(
         block is not None
-        and (getattr(_written, connection.alias, None) is block or not _is_watched(connection))
+        and (_written_by(connection) == (block, page.current()) or not _is_watched(connection))
         for connection in connections.all(initialized_only=True)
         for block in [_outermost(connection)]
     ) or any(map(_is_managed_by_hand, connections.all(initialized_only=True)))
@@ -89,6 +91,10 @@ def _outermost(connection: BaseDatabaseWrapper) -> Any:
     return next((b for b in blocks if not getattr(b, "_from_testcase", False)), None)
 
 
+def _written_by(connection: BaseDatabaseWrapper) -> Any:
+    return getattr(_written, connection.alias, None)
+
+
 def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
     if not _is_watched(connection):
         # In front: Django's execute_wrapper() takes its own from the end of the list.
@@ -104,7 +110,8 @@ def _note_write(
 ) -> Any:
     connection = context["connection"]
     if connection.atomic_blocks and not _READING.match(str(sql)):
-        setattr(_written, connection.alias, _outermost(connection))
+        # With the page, since a decorator enters one block for every call.
+        setattr(_written, connection.alias, (_outermost(connection), page.current()))
     return execute(sql, params, many, context)
 
 

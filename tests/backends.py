@@ -1,11 +1,14 @@
-"""Backends of one's own, as settings.CACHES would make them."""
+"""Backends of one's own, as settings.CACHES would make them, and how their servers freeze."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from django.core.cache import BaseCache, CacheHandler
+
+from tests.processes import Server
 
 
 def new_cache(backend: str, location: str | Sequence[str], **options: Any) -> Any:
@@ -13,3 +16,9 @@ def new_cache(backend: str, location: str | Sequence[str], **options: Any) -> An
     params = {"BACKEND": backend, "LOCATION": location, "OPTIONS": options}
     cache: BaseCache = CacheHandler({"it": params})["it"]
     return cache
+
+
+def freeze(server: Server) -> None:
+    """Freeze a server that this process started; return when its last thread stands still."""
+    server.freeze()
+    os.waitpid(server.pid, os.WUNTRACED)

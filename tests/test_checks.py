@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from django.core import checks
+from django.core import checks, mail
 from django.core.checks import CheckMessage
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -159,7 +159,7 @@ def test_e003_a_fragment_names_an_unknown_alias(
 
     assert only(messages()) == Said(
         "fragcache.E003",
-        f"The cache alias {using!r}, which library.a, library.b uses, is not in CACHES.",
+        f"The cache alias {using!r} is not in CACHES; library.a, library.b would be kept there.",
         hint,
     )
 
@@ -251,15 +251,50 @@ def test_e005_an_axis_that_is_none(settings: Any, path: str, problem: str) -> No
     assert message.msg.startswith(f"FRAGCACHE['AXES'] names {path!r}, which {problem}")
 
 
+# W004: languages
+
+
+@pytest.mark.parametrize(
+    ("options", "changed", "is_warned"),
+    [
+        ({}, {}, True),
+        ({"vary_on": ["-language"]}, {}, False),
+        ({}, {"LANGUAGES": [("en", "English")]}, False),
+        ({}, {"MIDDLEWARE": []}, False),
+    ],
+)
+def test_w004_locale_middleware_asks_for_languages_that_are_not_warmed(
+    declare: Declare,
+    templates: Templates,
+    settings: Any,
+    options: dict[str, Any],
+    changed: dict[str, Any],
+    is_warned: bool,
+) -> None:
+    templates({"x.html": ""})
+    settings.MIDDLEWARE = ["django.middleware.locale.LocaleMiddleware"]
+    for name, value in changed.items():
+        setattr(settings, name, value)
+    declare("x.html", name="library.menu", **options)(nothing)
+
+    found = [message for message in messages() if message.id == "fragcache.W004"]
+
+    assert bool(found) is is_warned
+    if is_warned:
+        assert "library.menu will be warmed in en-us alone" in found[0].msg
+
+
 # E006, E007, E010, W001, W002: the caches
 
 
 @pytest.mark.usefixtures("card")
 @pytest.mark.parametrize("backend", [LOCMEM, "django.core.cache.backends.dummy.DummyCache"])
 def test_e006_a_cache_of_one_process_cannot_be_warmed(
-    alias: Callable[..., None], backend: str
+    alias: Callable[..., None], backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alias(backend)
+    assert messages() == []  # tests are one process
+    monkeypatch.delattr(mail, "outbox")
 
     (message,) = messages()
 
@@ -447,19 +482,19 @@ def test_e008_a_parent_that_does_not_exist(declare: Declare, templates: Template
         pytest.param(
             {},
             lambda *args: {},
-            "library.card: library.card: its function takes *args (variadic positional)",
+            "library.card: its function takes *args (variadic positional)",
             id="signature",
         ),
         pytest.param(
             {"choices": {"size": [1]}},
             lambda variant: {},
-            "library.card: library.card: choices names 'size', which is not a parameter.",
+            "library.card: choices names 'size', which is not a parameter.",
             id="choices",
         ),
         pytest.param(
             {"model": "library.Albun"},
             lambda album: {},
-            "library.card: library.card: model='library.Albun': ",
+            "library.card: model='library.Albun': ",
             id="model",
         ),
     ],

@@ -91,6 +91,24 @@ def fails(*_args: Any) -> None:
     raise OSError("gone")
 
 
+@any_cache
+def test_heads_outlive_all_that_a_run_extends(
+    cache_alias: str, declare: Any, templates: Any, trips: RoundTrips
+) -> None:
+    """An entry is extended up to its max_age, and found by its head for as long as it lives."""
+    templates({"x.html": "x"})
+
+    @declare("x.html", items=["a"], version=len, timeout=60, max_age=600, stale_if_error=30)
+    def x(word: str) -> dict[str, Any]:
+        return {}
+
+    warm(x)
+
+    [entries] = [trip for trip in trips.of("set_many") if "!" not in trip.keys[0]]
+    [heads] = trips.of("advance_many")
+    assert (entries.timeout, heads.timeout) == (60 + 30, 600 + 60 + 30)
+
+
 class TestSuperseded:
     @pytest.mark.parametrize(
         ("options", "seconds"),

@@ -11,9 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.core.cache import InvalidCacheKey, caches
+from django.core.cache import InvalidCacheKey, caches, close_caches
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import request_finished
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 from pymemcache.client.base import Client
@@ -24,7 +23,7 @@ from fragcache.backends.memcached import MemcachedCache
 from fragcache.backends.memcached_client import Connection
 from fragcache.backends.memcached_fleet import Fleet
 from fragcache.testing.advancing import now, sealed
-from tests.backends import new_cache
+from tests.backends import freeze, new_cache
 from tests.processes import Server
 from tests.relay import Relay
 
@@ -99,7 +98,7 @@ def test_connections_outlive_the_request(server: Server) -> None:
     cache.get("absent")
     before = figure(server.address, "total_connections")
     for _ in range(5):
-        request_finished.send(sender=None)
+        close_caches()
         cache.close()
         cache_at(server.address).get("absent")
     assert figure(server.address, "total_connections") == before
@@ -150,7 +149,7 @@ def test_a_timeout_of_more_than_thirty_days_is_no_date(memcached_address: str) -
 def test_a_frozen_server_costs_the_timeout_and_no_later_answer(server: Server) -> None:
     cache = cache_at(server.address)
     cache.set_many({"a": b"1", "b": b"2"}, 60)
-    server.freeze()
+    freeze(server)
     began = time.monotonic()
     with pytest.raises(cache.errors):
         cache.get_many(["a"])
@@ -229,7 +228,7 @@ def test_figures_of_a_server_that_does_not_answer_are_a_text_within_a_second(
     server: Server,
 ) -> None:
     cache = cache_at(f"{server.address};127.0.0.1:1", timeout=30)
-    server.freeze()
+    freeze(server)
     began = time.monotonic()
     frozen, dead = cache.server_stats()
     assert time.monotonic() < began + 1

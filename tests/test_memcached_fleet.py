@@ -12,7 +12,7 @@ from fragcache.backends import Advance
 from fragcache.backends.memcached import MemcachedCache
 from fragcache.backends.memcached_fleet import Fleet
 from fragcache.testing.advancing import sealed
-from tests.backends import new_cache
+from tests.backends import freeze, new_cache
 from tests.processes import Server
 
 pytestmark = pytest.mark.server("memcached")
@@ -111,7 +111,7 @@ def test_a_frozen_server_of_a_fleet_is_left_alone_for_a_while(
     fleet: MemcachedCache, servers: list[Server]
 ) -> None:
     fleet.set_many(VALUES, 60)
-    servers[0].freeze()
+    freeze(servers[0])
     began = time.monotonic()
     assert len(fleet.get_many(list(VALUES))) == len(VALUES) - len(keys_of(fleet, servers[0]))
     waited = time.monotonic() - began

@@ -18,7 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from fragcache.backends import Advance
 from fragcache.backends.redis import RedisCache
 from fragcache.testing.advancing import now, sealed
-from tests.backends import new_cache
+from tests.backends import freeze, new_cache
 from tests.processes import Server
 from tests.relay import Relay
 
@@ -100,7 +100,7 @@ def test_each_bulk_call_is_one_round_trip(redis_url: str) -> None:
 def test_a_frozen_server_costs_the_timeout_once(server: Server) -> None:
     cache = cache_at(server.address)
     cache.set_many({"a": b"1"}, 60)
-    server.freeze()
+    freeze(server)
     began = time.monotonic()
     with pytest.raises(cache.errors) as caught:
         cache.get_many(["a"])
@@ -214,7 +214,7 @@ def test_figures_of_a_server_that_does_not_answer_are_a_text_within_a_second(
     server: Server,
 ) -> None:
     cache = cache_at(f"{server.address},redis://127.0.0.1:1/0", SOCKET_TIMEOUT=30)
-    server.freeze()
+    freeze(server)
     began = time.monotonic()
     frozen, dead = cache.server_stats()
     assert time.monotonic() < began + 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -284,44 +285,52 @@ class TestUndefinedArguments:
 
 
 class Tenant(Axis):
-    """What host a page is for; outside of a request, the first one."""
+    """What host a page is for; outside of a request, the one that is active."""
 
     name = "tenant"
+    active = ContextVar("active", default="a.example")
 
     def current(self, request: Any) -> str:
-        return "a.example" if request is None else str(request.get_host())
+        return self.active.get() if request is None else str(request.get_host())
 
     def values(self) -> list[str]:
         return ["a.example", "b.example"]
 
-    def activate(self, value: str) -> Any:
-        return nullcontext()
+    @contextmanager
+    def activate(self, value: str) -> Iterator[None]:
+        former = self.active.set(value)
+        try:
+            yield
+        finally:
+            self.active.reset(former)
 
 
 class TestAxes:
     @pytest.fixture
     def banner(self, declare: Any, templates: Any, settings: Any, renders: list[Any]) -> Fragment:
         settings.FRAGCACHE = {**settings.FRAGCACHE, "AXES": ["tests.test_tags.Tenant"]}
-        templates({"banner.html": "banner {{ number }}"})
+        templates({"banner.html": "{{ number }}: {{ tenant }}"})
 
         @declare("banner.html", name="library.banner", vary_on=["tenant"])
         def banner() -> dict[str, Any]:
             renders.append(1)
-            return {"number": len(renders)}
+            return {"number": len(renders), "tenant": Tenant.active.get()}
 
         fragment: Fragment = banner
         return fragment
 
-    def test_get_the_request(self, banner: Fragment, rf: RequestFactory) -> None:
+    def test_get_the_request_and_are_in_force_where_it_is_not_seen(
+        self, banner: Fragment, rf: RequestFactory
+    ) -> None:
         source = "{% fragment 'library.banner' %}"
         first, second = (rf.get("/", headers={"host": f"{x}.example"}) for x in "ab")
 
-        assert page(source, first) == page(source, first) == "banner 1"
-        assert page(source, second) == "banner 2"
-        assert page(source) == "banner 1"
+        assert page(source, first) == page(source, first) == "1: a.example"
+        assert page(source, second) == page(source, second) == "2: b.example"
+        assert page(source) == "1: a.example"
 
     def test_get_no_other_variable_of_that_name(self, banner: Fragment) -> None:
-        assert page("{% fragment 'library.banner' %}", request="a text") == "banner 1"
+        assert page("{% fragment 'library.banner' %}", request="a text") == "1: a.example"
 
     @pytest.mark.parametrize(
         "other",

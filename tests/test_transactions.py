@@ -99,6 +99,33 @@ class TestStoring:
 
         assert happened(Event.STORED) == int(not writes)
 
+    def test_a_decorated_view_that_wrote_once_stores_what_its_later_calls_only_read(
+        self, artist_card: Fragment, artists: list[Artist]
+    ) -> None:
+        """A decorator enters one and the same block for every call."""
+
+        @transaction.atomic
+        def view(name: str = "") -> None:
+            if name:
+                Artist.objects.filter(pk=artists[0].pk).update(name=name)
+            get_fragment(artist_card, artists[0].pk)
+
+        with in_request():
+            view("Another")
+        assert happened(Event.STORED) == 0
+        with in_request():
+            view()
+        assert happened(Event.STORED) == 1
+
+    def test_outside_of_a_request_nothing_is_stored_in_a_transaction_that_has_only_read(
+        self, artist_card: Fragment, artists: list[Artist]
+    ) -> None:
+        """Its snapshot may be older than the call, and so than the tokens."""
+        with transaction.atomic():
+            get_fragment(artist_card, artists[0].pk)
+
+        assert happened(Event.STORED) == 0
+
     def test_what_is_stored_is_read_in_a_transaction(
         self, artist_card: Fragment, artists: list[Artist], renders: list[int]
     ) -> None:

@@ -293,6 +293,7 @@ USAGE: dict[str, tuple[list[str], str]] = {
         "No fragment and no app with fragments is called 'shop.prise'. Did you mean 'shop.price'?",
     ),
     "an unknown app": (["gardn"], "called 'gardn'. Did you mean 'garden'?"),
+    "a part of a name": (["sho"], "called 'sho'. Did you mean 'shop'?"),
     "an unknown exclusion": (["--exclude", "shop.offr"], "Did you mean 'shop.offer'?"),
     "everything excluded": (["--exclude", "shop", "--exclude", "garden"], "No fragment is left"),
     "a fragment that cannot be warmed": (
@@ -720,6 +721,13 @@ class TestProgress:
             "shop.price: 15 walked so far",
             "shop.price: 16 walked so far",
         ]
+
+    def test_v0_is_silent_also_where_it_is_asked_for(
+        self, manage: Manage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(progress, "INTERVAL", 0)
+
+        assert manage("-v0", "--progress") == (0, "", "")
 
     def test_lines_are_seconds_apart(self, manage: Manage) -> None:
         assert manage("--progress").err == ""

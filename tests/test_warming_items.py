@@ -335,7 +335,9 @@ class TestDeletedRows:
         fragment = card(declare, templates, items=pks, model=Album, version=VERSIONS[version])
 
         report = warm(fragment)
-        assert (report.status, report.totals.stored) == (Status.OK, 2)
+        assert report.status is Status.OK
+        # Without a version nothing asks for the row until it is rendered.
+        assert counted(report) == all_stored(2) | {"planned": 3 if version == "none" else 2}
 
     def test_an_object_older_than_its_version_is_read_anew(
         self, declare: Any, templates: Any, albums: list[Album]

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core import mail
 from django.http import HttpRequest
 
-from fragcache import registry
+from fragcache import conf, registry
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.exceptions import InvalidArguments, UndefinedArgument, UnknownFragment
@@ -43,7 +42,7 @@ def shown_fragments(
         f"{{% fragment {f!r} %}}: {', '.join(undefined)} does not resolve. Is it misspelled, or "
         "not passed to this template? Where it may be absent, add |default:None."
     )
-    if settings.DEBUG or hasattr(mail, "outbox"):  # Django's test runner makes an outbox
+    if settings.DEBUG or conf.is_testing():
         raise UndefinedArgument(message)
     note_unstorable()
     degrade(Event.UNDEFINED_ARGUMENT, str(f), message, "%s", message)

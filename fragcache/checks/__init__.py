@@ -1,0 +1,7 @@
+"""System checks: what ``manage.py check`` says of settings, caches and declarations."""
+
+from fragcache.checks.caches import check_caches, check_plan
+from fragcache.checks.declarations import check_fragments
+from fragcache.checks.settings import check_settings
+
+__all__ = ["check_caches", "check_fragments", "check_plan", "check_settings"]

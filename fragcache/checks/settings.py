@@ -1,0 +1,106 @@
+"""Checks of ``settings.FRAGCACHE``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error
+from django.utils.module_loading import import_string
+
+from fragcache import conf
+from fragcache.axes import Axis
+from fragcache.suggestions import did_you_mean
+
+
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """Check ``settings.FRAGCACHE``."""
+    given = getattr(django_settings, "FRAGCACHE", {})
+    if not isinstance(given, dict):
+        return [
+            Error(
+                f"FRAGCACHE is {given!r}, not a dict.",
+                hint="Write FRAGCACHE = {...}.",
+                id="fragcache.E001",
+            )
+        ]
+    return [*_unknown_settings(), *_wrong_alias(), *_wrong_values(given), *_wrong_axes(given)]
+
+
+def has_usable_settings() -> bool:
+    """Whether declarations can be looked at without meeting what is wrong with the settings."""
+    given = getattr(django_settings, "FRAGCACHE", {})
+    return isinstance(given, dict) and not any((*_wrong_values(given), *_wrong_axes(given)))
+
+
+def _unknown_settings() -> Iterator[CheckMessage]:
+    for name in conf.settings().unknown:
+        yield Error(
+            f"FRAGCACHE has no setting {name!r}.{did_you_mean(name, conf.NAMES)}",
+            hint=f"Settings are {', '.join(conf.NAMES)}.",
+            id="fragcache.E002",
+        )
+
+
+def _wrong_alias() -> Iterator[CheckMessage]:
+    alias = conf.settings().CACHE_ALIAS
+    if alias is not None and alias not in django_settings.CACHES:
+        yield Error(
+            f"FRAGCACHE['CACHE_ALIAS'] is {alias!r}, which is not in CACHES."
+            f"{did_you_mean(alias, django_settings.CACHES)}",
+            hint=f"CACHES has {', '.join(sorted(django_settings.CACHES))}.",
+            id="fragcache.E003",
+        )
+
+
+def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
+    for name, hint in (
+        ("SECRET_KEYS", "Write a list: the first key seals, all of them verify."),
+        ("AXES", "Write a list of dotted paths."),
+    ):
+        texts = given.get(name, [])
+        is_list = isinstance(texts, list | tuple)
+        if not (is_list and all(isinstance(text, str) and text for text in texts)):
+            # Its value may be secret.
+            yield Error(
+                f"FRAGCACHE[{name!r}] is not a list of texts.", hint=hint, id="fragcache.E004"
+            )
+    for name in ("ENABLED", "READ_ONLY"):
+        if not isinstance(given.get(name, True), bool):
+            yield Error(
+                f"FRAGCACHE[{name!r}] is {given[name]!r}, not True or False.",
+                id="fragcache.E004",
+            )
+    for name in ("TIMEOUT", "INVALIDATION_LAG", "PAGE_BUDGET", "LOCAL_MAX_BYTES"):
+        value = given.get(name, 1)
+        may_be_none = name == "TIMEOUT"
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (is_number and value >= 0) and not (value is None and may_be_none):
+            yield Error(
+                f"FRAGCACHE[{name!r}] is {value!r}, not a number of "
+                f"{'bytes' if name.endswith('BYTES') else 'seconds'}.",
+                hint="Use a number that is not negative" + (", or None." if may_be_none else "."),
+                id="fragcache.E004",
+            )
+
+
+def _wrong_axes(given: dict[str, Any]) -> Iterator[CheckMessage]:
+    paths = given.get("AXES", [])
+    for path in paths if isinstance(paths, list | tuple) else []:
+        if not isinstance(path, str):
+            continue  # E004 says so
+        try:
+            kind = import_string(path)
+        except ImportError as error:
+            yield Error(
+                f"FRAGCACHE['AXES'] names {path!r}, which cannot be imported: {error}.",
+                id="fragcache.E005",
+            )
+            continue
+        if not (isinstance(kind, type) and issubclass(kind, Axis) and hasattr(kind, "name")):
+            yield Error(
+                f"FRAGCACHE['AXES'] names {path!r}, which is no subclass of fragcache.Axis with a "
+                "name.",
+                id="fragcache.E005",
+            )

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db.models import Field, Model
-from django.utils.functional import Promise
+from django.utils.functional import LazyObject, Promise
 
 from fragcache.exceptions import ImproperlyDeclared, InvalidArguments
 from fragcache.keys import Reference, encode_arguments
@@ -115,6 +115,8 @@ class Parameters:
                 )
             value = value.pk
         try:
+            if isinstance(value, float | bool):  # int() would cut and count them
+                raise ValueError(f"a {type(value).__name__} is no key")
             pk = self.pk_to_python(value)
         except (ValidationError, TypeError, ValueError) as error:
             raise InvalidArguments(
@@ -196,6 +198,8 @@ def parameters_of(
 
 def plain(value: Any) -> Any:
     """Return a value that ``keys.encode`` takes, for the types that Django adds to Python's."""
+    if issubclass(type(value), LazyObject):
+        value = value.__reduce__()[1][0]  # what is inside, loaded if need be
     if isinstance(value, Model):
         if value.pk is None:
             raise InvalidArguments(f"{value!r} is not saved yet, so it has no key: save it first.")

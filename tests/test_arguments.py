@@ -304,6 +304,14 @@ def test_canonical_defaults_are_what_stands_in_keys(declare: Declare) -> None:
         pytest.param(
             (None,), {}, "library.card: None is not a primary key of its model.", id="None as a key"
         ),
+        pytest.param((12.7,), {}, "library.card: 12.7 is not a primary key", id="float as a key"),
+        pytest.param((True,), {}, "library.card: True is not a primary key", id="bool as a key"),
+        pytest.param(
+            (SimpleLazyObject(lambda: "abc"),),
+            {},
+            "library.card: 'abc' is not a primary key",
+            id="lazy text as a key",
+        ),
         pytest.param(
             (AnonymousUser(),),
             {},

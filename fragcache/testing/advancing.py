@@ -66,7 +66,7 @@ class AdvancingBehaviour(BackendSubject):
 
     def test_a_thousand_values_advance_in_one_call(self) -> None:
         moment = now()
-        batch = {self.key(str(number)): Advance(sealed(moment)) for number in range(1000)}
+        batch = {self.key(str(n)): Advance(sealed(moment)) for n in range(self.many)}
         assert self.backend.advance_many(batch, 60) == []
         behind = {key: Advance(sealed(moment - 1)) for key in batch}
         assert sorted(self.backend.advance_many(behind, 60)) == sorted(batch)

@@ -57,7 +57,7 @@ class BackendBehaviour(AdvancingBehaviour, RacingBehaviour):
         assert self.backend.get_many([self.key("a")]) == {self.key("a"): b"short"}
 
     def test_a_thousand_keys_fit_into_one_call(self) -> None:
-        values = {self.key(str(number)): b"fc\x01%d" % number * 20 for number in range(1000)}
+        values = {self.key(str(n)): b"fc\x01%d" % n * 20 for n in range(self.many)}
         keys = list(values)
         assert self.backend.set_many(values, 60) == []
         assert self.backend.get_many(keys) == values

@@ -34,6 +34,11 @@ class BackendSubject:
         """The same as the storage layer sees it."""
         return adapt(self.cache)
 
+    @property
+    def many(self) -> int:
+        """How many keys a large batch has: fewer where each one is a round trip or more."""
+        return 1000 if self.backend is self.cache else 100
+
     def variant(self, **params: Any) -> FragmentBackend:
         """Return a backend in the same place with other parameters of settings.CACHES."""
         handler = CacheHandler({"variant": {**settings.CACHES[self.alias], **params}})

@@ -412,7 +412,7 @@ class TestFailures:
         assert "library.broken: nowhere.html" in log.text
 
     @any_cache
-    def test_a_function_as_version_that_raises_fails_its_fragment_alone(
+    def test_a_function_as_version_that_raises_fails_its_instance_alone(
         self,
         cache_alias: str,
         declare: Any,
@@ -420,15 +420,22 @@ class TestFailures:
         artists: list[Artist],
         log: pytest.LogCaptureFixture,
     ) -> None:
-        @declare("artist_card.html", name="library.broken", items=[1], version=lambda n: 1 / 0)
+        @declare(
+            "artist_card.html",
+            name="library.broken",
+            items=[1, 2, 3],
+            version=lambda n: 1 // (n - 2),
+        )
         def broken(n: int) -> dict[str, Any]:
             return {}
 
         report = warm(broken, artist_card)
 
-        assert counted(report.fragments["library.broken"]) == {"failed": 1}
+        counts = {"planned": 3, "rendered": 2, "stored": 2, "failed": 1}
+        assert counted(report.fragments["library.broken"]) == counts
         assert counted(report.fragments["library.artist_card"]) == all_stored(2)
-        assert "library.broken: division by zero" in log.text
+        assert "library.broken(2) failed: ZeroDivisionError" in log.text
+        assert "Traceback" in log.text
 
     @any_cache
     def test_a_page_still_gets_the_poisonous_instances_own_error(

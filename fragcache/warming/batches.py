@@ -15,7 +15,8 @@ from fragcache.exceptions import ImproperlyDeclared
 from fragcache.page import Page
 from fragcache.versions import Version
 
-Batch = list[tuple[Instance, Version | None]]
+#: Instances and their versions: None without versions, an exception where finding it failed.
+Batch = Sequence[tuple[Instance, Version | Exception | None]]
 
 
 def batches(fragment: Fragment, size: int, only: Sequence[str] | None = None) -> Iterator[Batch]:
@@ -120,5 +121,17 @@ def _chunks(
         if not fragment.is_versioned:
             yield [(instance, None) for instance in chunk]
             continue
-        known = versions.of_instances(fragment, chunk, began)
+        known = _versions(fragment, chunk, began)
         yield [pair for pair in zip(chunk, known, strict=True) if pair[1] is not None]
+
+
+def _versions(
+    fragment: Fragment, instances: Sequence[Instance], began: Page
+) -> Sequence[Version | Exception | None]:
+    """Return the versions of instances; where that fails, of each of them alone."""
+    try:
+        return versions.of_instances(fragment, instances, began)
+    except Exception as error:  # noqa: BLE001 - whatever the site raises is reported
+        if len(instances) == 1:
+            return [error]
+    return [version for one in instances for version in _versions(fragment, [one], began)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fragcache import axes, manifest, slots
+from fragcache.arguments import Instance
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
@@ -18,6 +19,7 @@ from fragcache.page import now
 from fragcache.rendering import Output, render_many
 from fragcache.slots import Slot
 from fragcache.store import Store, store
+from fragcache.versions import Version
 from fragcache.warming.batches import Batch, batches
 from fragcache.warming.due import due_slots
 from fragcache.warming.report import Report, Status, Tally
@@ -25,6 +27,8 @@ from fragcache.warming.report import Report, Status, Tally
 logger = logging.getLogger("fragcache.warm")
 
 BATCH_SIZE: Final = 500
+
+Versioned = list[tuple[Instance, Version | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,8 @@ class Run:
         chosen = {name: v for name, v in self.plan.axis_values.items() if name in fragment.axes}
         combinations = axes.combinations(fragment.axes, chosen)
         digest = digest_of(fragment)
-        for batch in batches(fragment, self.plan.batch_size, self.plan.only):
+        for listed in batches(fragment, self.plan.batch_size, self.plan.only):
+            batch = _without_failed(fragment, listed, tally)
             for values in combinations:
                 with axes.activated(values):
                     self._warm_batch(
@@ -147,7 +152,7 @@ class Run:
         for slot, output in _outputs(fragment, due):
             if isinstance(output, Exception):
                 tally.failed += 1
-                _log_failure(fragment, slot, output)
+                _log_failure(fragment, slot.instance, output)
             elif output is not None:  # else deleted since the batch was listed
                 slot.output = output
                 rendered.append(slot)
@@ -155,7 +160,21 @@ class Run:
         return rendered
 
 
-def _slots(fragment: Fragment, batch: Batch, digest: str, values: Mapping[str, Any]) -> list[Slot]:
+def _without_failed(fragment: Fragment, batch: Batch, tally: Tally) -> Versioned:
+    sound = []
+    for instance, version in batch:
+        if isinstance(version, Exception):
+            tally.planned += 1
+            tally.failed += 1
+            _log_failure(fragment, instance, version)
+        else:
+            sound.append((instance, version))
+    return sound
+
+
+def _slots(
+    fragment: Fragment, batch: Versioned, digest: str, values: Mapping[str, Any]
+) -> list[Slot]:
     encoded_axes = encode_axes(values)
     found: dict[str, Slot] = {}  # items may list an instance twice
     for instance, version in batch:
@@ -185,8 +204,8 @@ def _outputs(
         yield from zip(due, outputs, strict=True)
 
 
-def _log_failure(fragment: Fragment, slot: Slot, error: Exception) -> None:
-    given = ", ".join(map(repr, slot.instance.arguments))
+def _log_failure(fragment: Fragment, instance: Instance, error: Exception) -> None:
+    given = ", ".join(map(repr, instance.arguments))
     logger.error(
         "%s(%s) failed: %s: %s",
         fragment.name,
@@ -194,5 +213,5 @@ def _log_failure(fragment: Fragment, slot: Slot, error: Exception) -> None:
         type(error).__name__,
         error,
         exc_info=error,
-        extra={"fragment": fragment.name, "arguments": slot.instance.arguments},
+        extra={"fragment": fragment.name, "arguments": instance.arguments},
     )

@@ -43,30 +43,35 @@ def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list
         ("digest", digest),
     ]
     rows += [
-        (label, f"{name_tokens.moment} ({_when(name_tokens.moment)})")
+        (label, f"{token.moment} ({_when(token.moment)})")
         for label, name in zip(("token", "stamp"), names, strict=False)
-        if (name_tokens := current.current.get(name))
+        if (token := current.current.get(name))
     ]
     wanted = None
     if fragment.is_local and fragment.is_versioned:
         version = versions.of_instances(fragment, [instance], page.outside())[0]
         rows.append(("version", version.encoded if version else "none: no such item"))
         wanted = suffix(version.encoded, digest) if version else None
-    head_name = head_key(base, digest, cache.room)
-    head_entry = cache.read_many([head_name]).get(head_name)
-    rows.append(("head key", cache.physical_key(head_name)))
+    return [*rows, *_stored_rows(cache, base, digest, wanted, current.pair(*names))]
+
+
+def _stored_rows(
+    cache: Store, base: str, digest: str, wanted: str | None, pair: bytes | None
+) -> Iterator[Row]:
+    """Yield what is stored: the head, and the entry of the version, or else that of the head."""
+    key = head_key(base, digest, cache.room)
+    yield "head key", cache.physical_key(key)
+    head_entry = cache.read_many([key]).get(key)
     if head_entry is None:
-        rows.append(("head", "missing: never warmed, evicted, or another digest"))
+        yield "head", "missing: never warmed, evicted, or another digest"
     else:
         head = Head.unpack(head_entry.payload)
-        rows += _head_rows(head, head_entry)
+        yield from _head_rows(head, head_entry)
         wanted = wanted or head.suffix
     if wanted is not None:
         key = entry_key(base, wanted, cache.room)
-        entry = cache.read_many([key]).get(key)
-        rows.append(("entry key", cache.physical_key(key)))
-        rows += _entry_rows(entry, current.pair(*names))
-    return rows
+        yield "entry key", cache.physical_key(key)
+        yield from _entry_rows(cache.read_many([key]).get(key), pair)
 
 
 def _head_rows(head: Head, entry: Entry) -> Iterator[Row]:

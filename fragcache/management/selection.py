@@ -1,13 +1,16 @@
-"""Which fragments the labels of a command name."""
+"""What the arguments of a command name: fragments, axis values and items."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from fragcache import registry
+from fragcache import axes, registry
 from fragcache.declarations import Fragment
 from fragcache.exceptions import InvalidArguments, UnknownFragment
 from fragcache.suggestions import did_you_mean
+from fragcache.warming.batches import batches
+from fragcache.warming.run import BATCH_SIZE
 
 
 def selected(labels: Sequence[str], excluded: Sequence[str] = ()) -> list[Fragment]:
@@ -34,6 +37,59 @@ def selected(labels: Sequence[str], excluded: Sequence[str] = ()) -> list[Fragme
     if not chosen:
         raise InvalidArguments("No fragment is left to warm: all are excluded, or none has items.")
     return chosen
+
+
+def axis_values_of(given: Sequence[str], fragments: Sequence[Fragment]) -> dict[str, list[Any]]:
+    """Return ``NAME=VALUE`` pairs as axis values.
+
+    Raises:
+        UnknownAxis: there is no axis of that name.
+        InvalidArguments: it is no pair, no value of the axis, or an axis of no fragment.
+    """
+    chosen: dict[str, list[Any]] = {}
+    for pair in given:
+        name, _separator, text = pair.partition("=")
+        if not text:
+            raise InvalidArguments(f"--axis {pair!r}: write NAME=VALUE, as in language=de.")
+        axis = axes.get(name)
+        if not any(name in fragment.axes for fragment in fragments):
+            raise InvalidArguments(f"--axis {pair!r}: none of the chosen fragments varies on it.")
+        try:
+            chosen.setdefault(name, []).append(axis.from_text(text))
+        except ValueError as error:
+            raise InvalidArguments(f"--axis {pair!r}: {error}.") from error
+    return chosen
+
+
+def check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:
+    """Check that ``items`` are those of the one fragment that is chosen.
+
+    Raises:
+        InvalidArguments: there are several fragments, or it has no such items.
+    """
+    if len(fragments) != 1:
+        raise InvalidArguments(
+            "--items needs exactly one fragment, whose items they are; its name stands first: "
+            "NAME --items PK ..."
+        )
+    [fragment] = fragments
+    if fragment.items is None:
+        raise InvalidArguments(f"--items: {fragment.name} has none.")
+    parameters = fragment.parameters
+    found = {
+        str(parameters.canonical(instance.arguments)[0])
+        for batch in batches(fragment, BATCH_SIZE, items)
+        for instance, _version in batch
+        if instance.arguments
+    }
+    has_keys = fragment.item_model is not None
+    unknown = [
+        item
+        for item in items
+        if str(parameters.primary_key(item) if has_keys else item) not in found
+    ]
+    if unknown:
+        raise InvalidArguments(f"{', '.join(unknown)} is not among the items of {fragment.name}.")
 
 
 def _named(labels: Sequence[str], fragments: Sequence[Fragment]) -> Iterable[Fragment]:

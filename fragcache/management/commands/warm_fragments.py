@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from fragcache import axes, conf
+from fragcache import conf
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError, InvalidArguments
 from fragcache.management.progress import Progress
-from fragcache.management.selection import selected
+from fragcache.management.selection import axis_values_of, check_items, selected
 from fragcache.management.signals import Signals
 from fragcache.slots import Slot
 from fragcache.store import store
 from fragcache.suggestions import did_you_mean
 from fragcache.warming import Locked, Plan, Report, Run, Status, Tally, WarmingLock
-from fragcache.warming.batches import batches
 from fragcache.warming.run import BATCH_SIZE
 
 EXIT_FAILED: Final = 1
@@ -121,9 +120,9 @@ class Command(BaseCommand):
         try:
             _check_alias(options["using"])
             fragments = selected(options["labels"], options["exclude"])
-            axis_values = _axis_values(options["axis"], fragments)
+            axis_values = axis_values_of(options["axis"], fragments)
             if options["items"]:
-                _check_items(fragments, options["items"])
+                check_items(fragments, options["items"])
         except FragcacheError as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
         return Plan(
@@ -224,46 +223,6 @@ def _check_alias(alias: str | None) -> None:
         raise InvalidArguments(
             f"--using: {alias!r} is not an alias of CACHES.{did_you_mean(alias, settings.CACHES)}"
         )
-
-
-def _axis_values(given: Sequence[str], fragments: Sequence[Fragment]) -> dict[str, list[Any]]:
-    """Return ``NAME=VALUE`` pairs as axis values."""
-    chosen: dict[str, list[Any]] = {}
-    for pair in given:
-        name, _separator, text = pair.partition("=")
-        if not text:
-            raise InvalidArguments(f"--axis {pair!r}: write NAME=VALUE, as in language=de.")
-        axis = axes.get(name)
-        if not any(name in fragment.axes for fragment in fragments):
-            raise InvalidArguments(f"--axis {pair!r}: none of the chosen fragments varies on it.")
-        try:
-            chosen.setdefault(name, []).append(axis.from_text(text))
-        except ValueError as error:
-            raise InvalidArguments(f"--axis {pair!r}: {error}.") from error
-    return chosen
-
-
-def _check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:
-    if len(fragments) != 1:
-        raise InvalidArguments("--items needs exactly one fragment, whose items they are.")
-    [fragment] = fragments
-    if fragment.items is None:
-        raise InvalidArguments(f"--items: {fragment.name} has none.")
-    parameters = fragment.parameters
-    found = {
-        str(parameters.canonical(instance.arguments)[0])
-        for batch in batches(fragment, BATCH_SIZE, items)
-        for instance, _version in batch
-        if instance.arguments
-    }
-    has_keys = fragment.item_model is not None
-    unknown = [
-        item
-        for item in items
-        if str(parameters.primary_key(item) if has_keys else item) not in found
-    ]
-    if unknown:
-        raise InvalidArguments(f"{', '.join(unknown)} is not among the items of {fragment.name}.")
 
 
 def _ignore(_fragment: Fragment, _slot: Slot) -> None:

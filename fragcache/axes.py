@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any, ClassVar
 
@@ -92,7 +92,8 @@ class TimeZone(Axis):
         return [settings.TIME_ZONE]
 
     def activate(self, value: str) -> AbstractContextManager[Any]:
-        return timezone.override(value)
+        # A zone of a fixed offset, which has no name to be found by, is in force already.
+        return nullcontext() if value == self.current(None) else timezone.override(value)
 
     def from_text(self, text: str) -> str:
         if text not in zoneinfo.available_timezones():

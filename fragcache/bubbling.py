@@ -16,6 +16,13 @@ class Shown:
     includes: set[str] = field(default_factory=set)
     #: Whether something was shown that must not be kept.
     has_unstorable: bool = False
+    #: The axes of the fragments that were shown.
+    axes: set[str] = field(default_factory=set)
+
+    def take_over(self, other: Shown) -> None:
+        self.includes |= other.includes
+        self.has_unstorable |= other.has_unstorable
+        self.axes |= other.axes
 
 
 _shown: ContextVar[Shown | None] = ContextVar("fragcache_shown", default=None)
@@ -32,8 +39,7 @@ def recorded() -> Iterator[Shown]:
     finally:
         _shown.reset(reset)
         if outer is not None:
-            outer.includes |= inner.includes
-            outer.has_unstorable |= inner.has_unstorable
+            outer.take_over(inner)
 
 
 def is_recording() -> bool:
@@ -45,6 +51,12 @@ def note_includes(template_names: Iterable[str]) -> None:
     """Tell the render that shows it which templates a fragment chose by a variable."""
     if (shown := _shown.get()) is not None:
         shown.includes.update(template_names)
+
+
+def note_axes(names: Iterable[str]) -> None:
+    """Tell the render that shows it what a fragment varies on."""
+    if (shown := _shown.get()) is not None:
+        shown.axes.update(names)
 
 
 def note_unstorable() -> None:

@@ -51,5 +51,9 @@ class InvalidationFailed(CacheUnavailable):
     """An invalidation could not be written; nothing was invalidated."""
 
 
+class TransactionOpen(FragcacheError):
+    """What a transaction may still roll back was about to be stored for everybody."""
+
+
 class ReadOnly(FragcacheError):
     """A write was asked of a site that has ``FRAGCACHE["READ_ONLY"]``."""

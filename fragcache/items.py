@@ -22,26 +22,34 @@ def rows(fragment: Fragment) -> QuerySet[Any] | None:
     return None if model is None else model._default_manager.all()
 
 
-def load(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...] | None]:
+def load(
+    fragment: Fragment, arguments: Sequence[tuple[Any, ...]], *, fresh: bool = False
+) -> list[tuple[Any, ...] | None]:
     """Return the arguments with rows in place of primary keys, None for those without a row.
 
-    One query for all of them, and one for each of ``prefetch_related``.
+    One query for all of them, and one for each of ``prefetch_related``. With ``fresh`` objects are
+    loaded anew as well: they may be older than their version, of another class, or hold what a
+    form that was refused has put into them. One that is not among the items is found all the same.
     """
     queryset = rows(fragment)
-    if queryset is None:
+    if queryset is None or not all(arguments):
         return list(arguments)
-    wanted = {
-        fragment.parameters.canonical(bound)[0]
-        for bound in arguments
-        if bound and not isinstance(bound[0], Model)
+    keys = [fragment.parameters.primary_key(bound[0]) for bound in arguments]
+    objects = {
+        key: bound[0]
+        for key, bound in zip(keys, arguments, strict=True)
+        if isinstance(bound[0], Model)
     }
-    found = {row.pk: row for row in restricted(queryset, wanted)} if wanted else {}
-    loaded: list[tuple[Any, ...] | None] = []
-    for bound in arguments:
-        row = bound[0]
-        if not isinstance(row, Model):
-            row = found.get(fragment.parameters.canonical(bound)[0])
-        loaded.append(None if row is None else (row, *bound[1:]))
+    found = {} if fresh else objects
+    wanted = set(keys) - found.keys()
+    found |= {row.pk: row for row in restricted(queryset, wanted)} if wanted else {}
+    if left := objects.keys() - found.keys():
+        others = queryset.model._base_manager.using(queryset.db).filter(pk__in=left)
+        found |= {row.pk: row for row in others}
+    loaded = [
+        (found[key], *bound[1:]) if key in found else None
+        for key, bound in zip(keys, arguments, strict=True)
+    ]
     if fragment.prefetch_related:
         prefetched = {id(bound[0]): bound[0] for bound in loaded if bound is not None}
         prefetch_related_objects(list(prefetched.values()), *fragment.prefetch_related)

@@ -9,12 +9,15 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from fragcache import items, registry, templates
-from fragcache.bubbling import note_includes, recorded
+from fragcache.bubbling import Shown, note_includes, recorded
+from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
+from fragcache.digests import includes_digest
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
 
 
@@ -55,9 +58,14 @@ def render_fragment(
     return SafeString(output.html)
 
 
-def render_many(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[Output | None]:
-    """Return the outputs of instances in their order, None for those without a row."""
-    loaded = items.load(fragment, arguments)
+def render_many(
+    fragment: Fragment, arguments: Sequence[tuple[Any, ...]], *, fresh: bool = False
+) -> list[Output | None]:
+    """Return the outputs of instances in their order, None for those without a row.
+
+    What will be stored is rendered from ``fresh`` rows, never from a caller's objects.
+    """
+    loaded = items.load(fragment, arguments, fresh=fresh)
     present = [bound for bound in loaded if bound is not None]
     outputs = iter(_render_present(fragment, present))
     return [None if bound is None else next(outputs) for bound in loaded]
@@ -93,15 +101,40 @@ def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) ->
         with recorded() as shown:
             html, includes = templates.render(template, context)
             note_includes(includes)
+        shown.take_over(in_contexts)
         outputs.append(
             Output(
                 html=html,
                 cost=(share + time.perf_counter_ns() - began) // 1000,
-                includes=tuple(sorted(shown.includes | in_contexts.includes)),
-                is_storable=not (shown.has_unstorable or in_contexts.has_unstorable),
+                includes=tuple(sorted(shown.includes)),
+                is_storable=_is_storable(fragment, html, shown),
             )
         )
     return outputs
+
+
+def _is_storable(fragment: Fragment, html: str, shown: Shown) -> bool:
+    """Whether an output is the same for all who will find it, and can be told to be current."""
+    if shown.has_unstorable:
+        return False
+    if others := shown.axes.difference(fragment.axes):
+        degrade(
+            Event.NOT_STORED,
+            fragment.name,
+            "axes",
+            "%s is not stored: it shows a fragment that varies on %s, on which it does not vary.",
+            fragment.name,
+            ", ".join(sorted(others)),
+        )
+        return False
+    try:
+        html.encode()
+        includes_digest(tuple(sorted(shown.includes)))
+    except (UnicodeEncodeError, ImproperlyDeclared, TemplateDoesNotExist, TemplateSyntaxError) as e:
+        message = "%s is not stored: %s"
+        degrade(Event.NOT_STORED, fragment.name, type(e).__name__, message, fragment.name, e)
+        return False
+    return True
 
 
 def _contexts(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:

@@ -6,9 +6,8 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from django.db.models import Model
 from django.template import TemplateSyntaxError
 
 from fragcache.arguments import Instance
@@ -16,6 +15,7 @@ from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.digests import includes_digest
 from fragcache.entry import Entry, Field, Kind, pack_fields
+from fragcache.exceptions import ImproperlyDeclared
 from fragcache.keys import entry_key, head_key, suffix
 from fragcache.page import now
 from fragcache.records import Head
@@ -47,17 +47,6 @@ class Slot:
     output: Output | None = None
 
     @property
-    def source(self) -> tuple[Any, ...]:
-        """The arguments to render from, of the same state as the version or a newer one.
-
-        An object that was loaded before its version was read is replaced by its key.
-        """
-        first, *others = self.instance.arguments or (None,)
-        if isinstance(first, Model) and self.version is not None and self.version.is_of_database:
-            return (first.pk, *others)
-        return self.instance.arguments
-
-    @property
     def suffix(self) -> str:
         assert self.version is not None
         return suffix(self.version.encoded, self.digest)
@@ -71,10 +60,9 @@ def token_names(fragment: Fragment, instance: Instance) -> list[TokenName]:
     return names
 
 
-def unique_version(as_of: int, *, is_of_database: bool = False) -> Version:
+def unique_version(as_of: int) -> Version:
     """Return a version for a render of a fragment that has none: a key never has two meanings."""
-    encoded = f"{as_of}-{os.urandom(4).hex()}"
-    return Version(encoded=encoded, as_of=as_of, is_of_database=is_of_database)
+    return Version(encoded=f"{as_of}-{os.urandom(4).hex()}", as_of=as_of)
 
 
 def write(
@@ -120,7 +108,7 @@ def includes_are_current(entry: Entry) -> bool:
     digest, *names = recorded.decode().split("\n")
     try:
         return includes_digest(tuple(names)) == digest
-    except TemplateSyntaxError:  # rendering says what is wrong, if it is still included
+    except (ImproperlyDeclared, TemplateSyntaxError):  # rendering says what is wrong, if it is
         return False
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import zoneinfo
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.db import connections
 from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 
@@ -23,8 +26,6 @@ class Version:
 
     encoded: str
     as_of: int
-    #: The object that a view loaded may be older than this version: render from a new one.
-    is_of_database: bool = False
 
 
 def of_instances(
@@ -72,10 +73,14 @@ def read_rows(
             )
         seen.add(pk)
         value = values[0] if len(values) == 1 else tuple(values)
-        yield (
-            pk,
-            Version(encoded=encode_version(value), as_of=microseconds(moment), is_of_database=True),
-        )
+        yield pk, Version(encoded=encode_version(value), as_of=_clock(moment, queryset.db))
+
+
+def _clock(moment: dt.datetime, alias: str) -> int:
+    # With USE_TZ=False PostgreSQL answers in the connection's time zone, SQLite in UTC.
+    zone = connections[alias].timezone_name if connections[alias].vendor != "sqlite" else "UTC"
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+    return microseconds(aware)
 
 
 def _computed(
@@ -90,12 +95,7 @@ def _computed(
     return [
         None
         if arguments is None
-        else Version(
-            encoded=encode_version(fragment.get_version(*arguments)),
-            as_of=as_of,
-            # Without a model the function takes the object itself, and no key can stand for it.
-            is_of_database=fragment.item_model is not None,
-        )
+        else Version(encoded=encode_version(fragment.get_version(*arguments)), as_of=as_of)
         for arguments in loaded
     ]
 
@@ -137,7 +137,7 @@ def _loaded(row: Any, paths: Sequence[str]) -> Any:
             if owner is MISSING:
                 return MISSING
         value = None if owner is None else vars(owner).get(name, MISSING)
-        if value is MISSING:
+        if value is MISSING or hasattr(value, "resolve_expression"):  # F("n") + 1 until refreshed
             return MISSING
         values.append(value)
     return values[0] if len(values) == 1 else tuple(values)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.cache import caches
+from django.db.models.functions import Lower
+from django.forms import modelform_factory
 from django.template import TemplateSyntaxError
 from django.utils.safestring import SafeString
 
@@ -278,7 +280,6 @@ class TestVersions:
     def test_that_are_absent_make_an_object_of_unknown_age_be_loaded_anew(
         self, declare: Any, templates: Any, artists: list[Artist], where: str
     ) -> None:
-        """A request's objects were loaded after its beginning, by which tokens were known."""
         templates({"x.html": "{{ artist.name }}"})
 
         @declare("x.html", name="library.x", items=Artist.objects.all)
@@ -293,8 +294,34 @@ class TestVersions:
                 invalidate_all(x)
             html = get_fragment(x, loaded)
 
-        assert html == ("Nina" if where == "in a request" else "Nina Simone")
+        assert html == "Nina Simone"
         assert get_fragment(x, loaded.pk) == "Nina Simone"
+
+    def test_what_a_refused_form_put_into_an_object_is_not_stored(
+        self, artist_card: Fragment, artists: list[Artist]
+    ) -> None:
+        """Django's ModelForm changes its instance before it finds the data invalid."""
+        form = modelform_factory(Artist, fields=["name", "updated_at"])(
+            {"name": "<b>Mallory</b>", "updated_at": "never"}, instance=artists[0]
+        )
+        assert not form.is_valid()
+        assert artists[0].name == "<b>Mallory</b>"
+
+        with in_request():
+            assert "Mallory" not in get_fragment(artist_card, artists[0])
+        assert "Mallory" not in get_fragment(artist_card, artists[0].pk)
+
+    def test_that_are_expressions_are_read_from_the_database(
+        self, declare: Any, templates: Any, artists: list[Artist]
+    ) -> None:
+        templates({"x.html": "{{ artist.name }}"})
+
+        @declare("x.html", items=Artist.objects.all, version="name")
+        def x(artist: Artist) -> dict[str, Any]:
+            return {"artist": artist}
+
+        artists[0].name = Lower("name")
+        assert get_fragment(x, artists[0]) == "Nina"
 
     def test_that_a_function_computes_make_a_stale_object_be_loaded_anew(
         self, declare: Any, templates: Any, artists: list[Artist]

@@ -12,12 +12,14 @@ from django.db import transaction
 
 from fragcache import (
     Fragment,
+    TransactionOpen,
     get_fragment,
     invalidate,
     invalidate_all,
     transactions,
 )
 from fragcache.counters import Event
+from fragcache.warming import Plan, Run
 from tests.fixtures import RoundTrips, any_cache, happened, in_request
 from tests.library.models import Artist
 
@@ -98,6 +100,13 @@ class TestStoring:
             get_fragment(artist_card, artists[0].pk)
 
         assert happened(Event.STORED) == int(not writes)
+
+    def test_no_run_warms_what_may_be_rolled_back(self, artist_card: Fragment) -> None:
+        with (
+            transaction.atomic(),
+            pytest.raises(TransactionOpen, match="not warmed inside of a transaction"),
+        ):
+            Run(Plan(fragments=[artist_card])).execute()
 
     def test_a_decorated_view_that_wrote_once_stores_what_its_later_calls_only_read(
         self, artist_card: Fragment, artists: list[Artist]

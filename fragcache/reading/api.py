@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from fragcache import axes, conf, manifest, page, registry, rendering, transactions
 from fragcache.arguments import Instance
+from fragcache.bubbling import note_axes, note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragmentMissing, InvalidArguments, UnknownAxis
@@ -77,6 +78,7 @@ def get_fragments(
         if default is RAISE:
             raise error
         degrade(Event.ABSENT, str(f), "unpublished", "%s", error)
+        note_unstorable()
         return [default for _item in items]
     cache = store(using or fragment.using)
     wanted = [item if isinstance(item, tuple) else (item,) for item in items]
@@ -91,6 +93,7 @@ def get_fragments(
         degrade(Event.ABSENT, fragment.name, "misfit", message, fragment.name, error)
         found = [None] * len(wanted)
     if not fragment.is_local and None in found:
+        note_unstorable()
         message = "A source publishes %s, but not every instance that this site asks for."
         degrade(Event.ABSENT, fragment.name, "missing", message, fragment.name)
     return [
@@ -139,6 +142,7 @@ def read(
         outputs = rendering.render_many(fragment, [i.arguments for i in instances])
         return [None if output is None else SafeString(output.html) for output in outputs]
     current = page.current()
+    note_axes(fragment.axes)
     axis_values = axes.current_values(fragment.axes, request)
     encoded_axes = encode_axes(axis_values)
     bases = [base_key(fragment.name, instance.encoded, encoded_axes) for instance in instances]

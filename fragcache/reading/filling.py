@@ -15,7 +15,6 @@ from fragcache.page import Page, now
 from fragcache.rendering import render_many
 from fragcache.slots import Slot
 from fragcache.store import Store
-from fragcache.versions import Version
 
 
 def fill(
@@ -37,10 +36,11 @@ def fill(
     """
     for slot in due:
         if not fragment.is_versioned:
-            slot.version = _unique_version(fragment, page)
+            slot.version = places.unique_version(page.began_at if page.is_request else now())
     rendered = []
     with activated(axis_values):
-        outputs = render_many(fragment, [slot.source for slot in due])
+        arguments = [slot.instance.arguments for slot in due]
+        outputs = render_many(fragment, arguments, fresh=may_store and cache.is_writable)
     for slot, output in zip(due, outputs, strict=True):
         if output is not None:
             slot.output = output
@@ -68,10 +68,3 @@ def needs_heads(fragment: Fragment, page: Page) -> bool:
     if not fragment.is_versioned:
         return True
     return page.is_request and (fragment.is_warmable or fragment.stale_while_revalidate > 0)
-
-
-def _unique_version(fragment: Fragment, page: Page) -> Version:
-    if page.is_request:
-        return places.unique_version(page.began_at)
-    # An object that was loaded before the call may be older than the tokens.
-    return places.unique_version(now(), is_of_database=fragment.item_model is not None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from fragcache import tokens, transactions, versions
-from fragcache.bubbling import is_recording, note_includes
+from fragcache.bubbling import is_recording, note_includes, note_unstorable
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
@@ -122,6 +122,8 @@ def _judged(
         may_serve = verdict is Verdict.FRESH or not fragment.is_local
         if entry is not None and verdict is not Verdict.MISSING and may_serve:
             lookup.html[slot.base] = entry.payload.decode()
+            if verdict is Verdict.STALE:
+                note_unstorable()
             if is_recording():
                 note_includes(recorded_includes(entry))
             continue

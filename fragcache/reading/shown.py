@@ -59,7 +59,14 @@ def _without_nones(
     fragment = registry.find(f)
     if fragment is None or fragment.item_model is None:
         return get_fragments(f, items, request=request, default="", **kwargs)
-    present = [n for n, item in enumerate(items) if item is not None and item != (None,)]
+    present = [n for n, item in enumerate(items) if not _stands_for_no_row(item)]
     html = get_fragments(f, [items[n] for n in present], request=request, default="", **kwargs)
     found = dict(zip(present, html, strict=True))
     return [found.get(n, "") for n in range(len(items))]
+
+
+def _stands_for_no_row(item: Any) -> bool:
+    """Whether an item is what templates have for an empty relation, or for nobody."""
+    first = item[0] if isinstance(item, tuple) and item else item
+    is_empty = isinstance(first, str) and not first
+    return first is None or is_empty or getattr(first, "is_anonymous", None) is True

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fragcache import axes, manifest, slots
+from fragcache import axes, manifest, slots, transactions
 from fragcache.arguments import Instance
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
-from fragcache.exceptions import CacheUnavailable
+from fragcache.exceptions import CacheUnavailable, TransactionOpen
 from fragcache.keys import base_key, encode_axes
 from fragcache.page import now
 from fragcache.rendering import Output, render_many
@@ -75,8 +75,14 @@ class Run:
         """Warm, and return the report; what fails of the site's code is logged and counted.
 
         Raises:
+            TransactionOpen: this thread is inside of one.
             CacheUnavailable: the cache does not answer; ``report`` holds what was done.
         """
+        if transactions.is_open():
+            raise TransactionOpen(
+                "Fragments are not warmed inside of a transaction: what it has written may be "
+                "rolled back. Call warm_fragments after its end."
+            )
         try:
             for fragment in self.plan.fragments:
                 self._warm(fragment)
@@ -193,7 +199,7 @@ def _outputs(
         if not fragment.is_versioned:
             slot.version = slots.unique_version(now())
     try:
-        outputs = render_many(fragment, [slot.source for slot in due])
+        outputs = render_many(fragment, [slot.instance.arguments for slot in due], fresh=True)
     except Exception as error:  # noqa: BLE001 - whatever the site raises is reported
         if len(due) == 1:
             yield due[0], error

@@ -89,8 +89,9 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
         for header, data in values:
             # Optimisation: sealed values begin with an "f", and none of raw's own forms does.
             value = data if data[:1] == b"f" else raw.loads(data)
-            if value is not raw.MISSING:
-                found[asked[header[1]]] = value
+            key = asked.get(header[1])
+            if key is not None and value is not raw.MISSING:
+                found[key] = value
         return found
 
     def set_many(

@@ -68,9 +68,9 @@ class Connection(Client):  # type: ignore[misc]
         reader = self._buffered()
         found = []
         while (line := reader.readline()) != b"END\r\n":
-            if not line.startswith(b"VALUE "):
-                raise _failure(line)
             header = line.split()
+            if len(header) < 4 or header[0] != b"VALUE" or not header[3].isdigit():
+                raise _failure(line)
             size = int(header[3])
             data = reader.read(size + 2)
             if len(data) != size + 2:

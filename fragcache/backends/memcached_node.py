@@ -6,7 +6,7 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
@@ -51,15 +51,14 @@ class Node:
             # A socket that a fork brought along is the parent's, whose replies it would steal.
             self.close()
             self._pid = os.getpid()
-        while self._idle:
+        while True:
             try:
                 connection = self._idle.pop()
-            except IndexError:  # another thread was quicker
-                break
+            except IndexError:
+                return self._connect()
             if connection.is_usable():
                 return connection
             connection.close()
-        return self._connect()
 
     def send(self, commands: Sequence[bytes]) -> Connection:
         """Send commands; return the connection that their replies will arrive on."""
@@ -84,8 +83,9 @@ class Node:
         return self._is_down_until > time.monotonic()
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     @contextmanager
     def _closed_on_failure(self, connection: Connection) -> Iterator[None]:

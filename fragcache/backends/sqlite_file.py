@@ -111,19 +111,19 @@ class SQLiteFile:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        while self._idle:
-            _dispose(self._idle.pop())
+        with contextlib.suppress(IndexError):
+            while True:
+                _dispose(self._idle.pop())
 
     def _borrow(self) -> _Open:
-        while self._idle:
+        while True:
             try:
                 opened = self._idle.pop()
-            except IndexError:  # another thread was quicker
-                break
+            except IndexError:
+                return self._open()
             if opened.pid == os.getpid() and opened.inode == self._inode():
                 return opened
             _dispose(opened)
-        return self._open()
 
     def _open(self) -> _Open:
         deadline = time.monotonic() + self._timeout

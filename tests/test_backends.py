@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
 
+from fragcache.backends import FragmentBackend
 from fragcache.testing import BackendBehaviour
 from tests.settings import MEMCACHED, REDIS_URL
 
@@ -45,6 +47,24 @@ class TestEmbedded(BackendBehaviour):
 
 class TestLocMem(BackendBehaviour):
     alias = "locmem"
+
+
+class Extended(FragmentBackend, LocMemCache):
+    """All that a cache of a third party has to do to be a backend of fragments."""
+
+    shared = False
+
+
+class TestExtended(BackendBehaviour):
+    alias = "extended"
+
+    @pytest.fixture(autouse=True)
+    def extended(self, settings: Any) -> None:
+        backend = f"{__name__}.{Extended.__name__}"
+        options = {"MAX_ENTRIES": 1_000_000}
+        settings.CACHES |= {
+            "extended": {"BACKEND": backend, "LOCATION": "extended", "OPTIONS": options}
+        }
 
 
 @pytest.mark.django_db

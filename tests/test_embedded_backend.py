@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from fragcache.backends import EmbeddedCache, sqlite_file
+from fragcache.testing.racing import in_children
 
 
 @pytest.fixture
@@ -180,6 +181,21 @@ def test_the_bytes_in_use_stay_within_the_bound(path: Path) -> None:
     assert path.stat().st_size < 2 * 2**20
 
 
+def test_a_bound_below_an_empty_file_keeps_nothing_and_ends(path: Path) -> None:
+    cache = cache_at(path, MAX_BYTES=1000)
+    cache.set("a", b"1")
+    assert cache.get("a") is None
+
+
+def test_processes_that_create_the_file_at_once_wait_for_each_other(path: Path) -> None:
+    def write(number: int) -> None:
+        cache_at(path).set(str(number), b"1", None)
+
+    with in_children([functools.partial(write, number) for number in range(8)]):
+        pass
+    assert len(cache_at(path).get_many(list(map(str, range(8))))) == 8
+
+
 def test_one_value_does_not_fill_the_file(path: Path) -> None:
     cache = cache_at(path, MAX_BYTES=2**20)
     assert cache.set_many({"a": b"x" * (2**17 + 1), "b": b"1"}, None) == ["a"]
@@ -194,20 +210,37 @@ def test_a_value_that_cannot_be_read_is_absent(path: Path) -> None:
     assert cache.get("bad", "default") == "default"
 
 
-def test_fractions_of_a_second_count(path: Path) -> None:
-    cache = cache_at(path)
-    cache.set("a", b"1", 0.05)
-    assert cache.get("a") == b"1"
-    time.sleep(0.06)
-    assert cache.get("a") is None
-
-
 def test_aliases_with_one_file_share_it_and_keep_their_bounds(path: Path) -> None:
     small, large = cache_at(path, MAX_ENTRIES=50), cache_at(path, MAX_ENTRIES=500)
     small.set("a", b"1")
     assert large.get("a") == b"1"
     assert small._file.max_entries == 50
     assert large._file.max_entries == 500
+
+
+def test_a_forked_child_inherits_no_connection(path: Path) -> None:
+    cache = cache_at(path)
+    cache.set("a", b"1")
+
+    def read() -> None:
+        assert not cache._file._idle
+        assert cache.get("a") == b"1"
+
+    with in_children([read]):
+        assert cache.get("a") == b"1"
+
+
+def test_a_connection_of_another_process_is_neither_used_nor_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_inherited", inherited := [])
+    cache = cache_at(path)
+    cache.set("a", b"1")
+    (foreign,) = cache._file._idle
+    foreign.pid += 1
+    assert cache.get("a") == b"1"
+    assert inherited == [foreign.connection]
+    foreign.connection.close()
 
 
 def test_clearing_leaves_nothing(path: Path) -> None:

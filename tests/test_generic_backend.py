@@ -69,6 +69,14 @@ def test_an_answer_of_none_to_set_many_means_that_nothing_failed() -> None:
     assert cache.get("a") == b"1"
 
 
+def test_single_keys_are_written_and_deleted_too(locmem: LocMemCache) -> None:
+    backend = adapt(locmem)
+    backend.set("a", b"1", 60)
+    assert locmem.get("a") == b"1"
+    assert backend.delete("a")
+    assert not backend.delete("a")
+
+
 def test_values_that_are_not_bytes_are_absent(locmem: LocMemCache) -> None:
     locmem.set_many({"text": "1", "number": 1, "none": None, "bytes": b"1"})
     backend = adapt(locmem)

@@ -11,11 +11,19 @@ from typing import Any
 
 import pytest
 from django.utils.safestring import SafeString, mark_safe
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from fragcache.backends.raw import MISSING, dumps, loads
 
+quick = hypothesis_settings(
+    max_examples=200,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 plain = st.recursive(
     st.none()
     | st.booleans()
@@ -41,6 +49,7 @@ class Size(Enum):
     SMALL = "small"
 
 
+@quick
 @given(plain)
 def test_plain_values_come_back_equal_and_of_their_type(value: Any) -> None:
     restored = loads(dumps(value))
@@ -48,6 +57,7 @@ def test_plain_values_come_back_equal_and_of_their_type(value: Any) -> None:
     assert type(restored) is type(value)
 
 
+@quick
 @given(st.binary() | look_alikes)
 def test_bytes_come_back_as_bytes_whatever_they_look_like(value: bytes) -> None:
     restored = loads(dumps(value))
@@ -55,12 +65,14 @@ def test_bytes_come_back_as_bytes_whatever_they_look_like(value: bytes) -> None:
     assert type(restored) is bytes
 
 
+@quick
 @given(st.binary())
 def test_sealed_values_are_stored_as_they_are(payload: bytes) -> None:
     assert dumps(b"fc\x01" + payload) == b"fc\x01" + payload
     assert loads(b"fc\x01" + payload) == b"fc\x01" + payload
 
 
+@quick
 @given(st.text())
 def test_safe_strings_stay_safe_and_other_strings_do_not_become_it(text: str) -> None:
     restored = loads(dumps(mark_safe(text)))
@@ -69,6 +81,7 @@ def test_safe_strings_stay_safe_and_other_strings_do_not_become_it(text: str) ->
     assert type(loads(dumps(text))) is str
 
 
+@quick
 @given(st.binary() | look_alikes)
 def test_reading_what_others_have_stored_raises_nothing(data: bytes) -> None:
     loads(data)

@@ -210,6 +210,12 @@ def test_figures_name_the_server_without_its_password(server: Server, admin: Red
     assert "wr0ng" not in repr(stats)
 
 
+def test_figures_name_a_socket_by_its_path() -> None:
+    (stats,) = cache_at("unix://:s3cret@/nowhere/redis.sock?db=1").server_stats()
+    assert stats.address == "/nowhere/redis.sock"
+    assert stats.error.startswith("ConnectionError")
+
+
 def test_figures_of_a_server_that_does_not_answer_are_a_text_within_a_second(
     server: Server,
 ) -> None:

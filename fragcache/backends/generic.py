@@ -46,7 +46,7 @@ class GenericBackend(FragmentBackend):
     """The slow, correct defaults over a cache that knows nothing of them.
 
     Whatever it raises counts as its failure. A value that is not bytes, or that cannot be
-    unpickled, is absent.
+    unpickled, is absent. The rest of Django's API is the wrapped cache's business.
     """
 
     def __init__(self, cache: BaseCache) -> None:
@@ -98,7 +98,7 @@ class GenericBackend(FragmentBackend):
         timeout: float | None = DEFAULT_TIMEOUT,
         version: int | None = None,
     ) -> None:
-        self._wrapped.set(key, value, self._kept(timeout), version=version)
+        self.set_many({key: value}, timeout, version=version)
 
     def add(
         self,
@@ -125,15 +125,6 @@ class GenericBackend(FragmentBackend):
         names = list(keys)
         if names:
             self._wrapped.delete_many(names, version=version)
-
-    def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
-        return self._wrapped.incr(key, delta, version=version)
-
-    def clear(self) -> None:
-        self._wrapped.clear()
-
-    def close(self, **kwargs: Any) -> None:
-        self._wrapped.close(**kwargs)
 
     def _kept(self, timeout: float | None) -> float | None:
         """Return the time-out under which a cache that drops fractions keeps a value so long."""

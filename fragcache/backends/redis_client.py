@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django_redis import pool  # type: ignore[import-untyped]
 from django_redis.client import DefaultClient  # type: ignore[import-untyped]
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from fragcache.backends import raw
 
@@ -69,7 +67,7 @@ class _PoolsByOptions:
         factory: Any = self
         identity = repr((type(self).__qualname__, params, sorted(factory.options.items(), key=str)))
         if identity not in self._own_pools:
-            self._own_pools[identity] = factory.get_connection_pool(_without_retries(params))
+            self._own_pools[identity] = factory.get_connection_pool(params)
         return self._own_pools[identity]
 
 
@@ -79,8 +77,3 @@ class ConnectionFactory(_PoolsByOptions, pool.ConnectionFactory):  # type: ignor
 
 class SentinelConnectionFactory(_PoolsByOptions, pool.SentinelConnectionFactory):  # type: ignore[misc]
     """Connections to whatever server the Sentinels call the primary."""
-
-
-def _without_retries(params: dict[str, Any]) -> dict[str, Any]:
-    # redis-py would try a frozen server four times; closed connections its pool replaces anyway.
-    return {"retry": Retry(NoBackoff(), 0), **params}

@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,11 +15,14 @@ from collections.abc import Callable, Iterator
 from django.core.cache import caches
 
 from fragcache.backends import Advance
-from fragcache.entry import rank
+from fragcache.testing.advancing import sealed
 from fragcache.testing.subjects import BackendSubject
 
 _WRITERS = 4
 _STEPS = 40
+_BATCH = 10
+#: Seconds after which writers begin, together.
+_HEAD_START = 0.03
 
 
 class RacingBehaviour(BackendSubject):
@@ -26,14 +30,15 @@ class RacingBehaviour(BackendSubject):
 
     def test_racing_threads_leave_the_highest_rank(self) -> None:
         self.only_if(self.threads)
-        key = self.key("head")
-        self._assert_only_advances(key, in_threads(self._writers(key)))
+        with in_threads(self._writers()):
+            pass
+        self._assert_highest_are_left()
 
     def test_racing_processes_leave_the_highest_rank(self) -> None:
         self.only_if(self.backend.shared and self.forks and hasattr(os, "fork"))
-        key = self.key("head")
-        self.backend.get_many([key])
-        self._assert_only_advances(key, in_children(self._writers(key)))
+        with in_children(self._writers()):
+            pass
+        self._assert_highest_are_left()
 
     def test_of_racing_threads_one_adds(self) -> None:
         self.only_if(self.threads)
@@ -87,32 +92,31 @@ class RacingBehaviour(BackendSubject):
             read(parents)
         read(parents)
 
-    def _writers(self, key: str) -> list[Callable[[], None]]:
+    def _writers(self) -> list[Callable[[], None]]:
+        """Return tasks that write the same keys at the same time, each in turn the highest."""
+        batches = [self._batch(step) for step in range(_STEPS)]
+        start = time.monotonic() + _HEAD_START
+
         def write(number: int) -> None:
-            for step in range(_STEPS):
-                value = _sealed_step(step * _WRITERS + number)
-                self.backend.advance_many({key: Advance(value)}, 60)
+            time.sleep(max(0.0, start - time.monotonic()))
+            for step, batch in enumerate(batches):
+                value = sealed(1 + (number + step) % _WRITERS)
+                self.backend.advance_many(dict.fromkeys(batch, Advance(value)), 60)
 
         return [functools.partial(write, number) for number in range(_WRITERS)]
 
-    def _assert_only_advances(
-        self, key: str, writers: contextlib.AbstractContextManager[Callable[[], bool]]
-    ) -> None:
-        seen = [-1]
-        with writers as are_busy:
-            while are_busy():
-                seen.extend(map(rank, self.backend.get_many([key]).values()))
-        assert seen == sorted(seen), "a rank went back"
-        assert self.backend.get_many([key]) == {key: _sealed_step(_WRITERS * _STEPS - 1)}
+    def _batch(self, step: int) -> list[str]:
+        return [self.key(f"{step}:{number}") for number in range(_BATCH)]
 
-
-def _sealed_step(number: int) -> bytes:
-    return b"fc\x01H" + bytes(4) + (1_000_000 + number).to_bytes(8)
+    def _assert_highest_are_left(self) -> None:
+        for step in range(_STEPS):
+            batch = self._batch(step)
+            assert self.backend.get_many(batch) == dict.fromkeys(batch, sealed(_WRITERS))
 
 
 @contextlib.contextmanager
-def in_threads(tasks: list[Callable[[], None]]) -> Iterator[Callable[[], bool]]:
-    """Run tasks beside the block, which is given whether some are busy; raise their errors."""
+def in_threads(tasks: list[Callable[[], None]]) -> Iterator[None]:
+    """Run tasks beside the block; raise their errors after it."""
     errors: list[BaseException] = []
 
     def run(task: Callable[[], None]) -> None:
@@ -127,7 +131,7 @@ def in_threads(tasks: list[Callable[[], None]]) -> Iterator[Callable[[], bool]]:
     for thread in threads:
         thread.start()
     try:
-        yield lambda: any(thread.is_alive() for thread in threads)
+        yield
     finally:
         for thread in threads:
             thread.join()
@@ -136,27 +140,14 @@ def in_threads(tasks: list[Callable[[], None]]) -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def in_children(tasks: list[Callable[[], None]]) -> Iterator[Callable[[], bool]]:
-    """Run tasks in forked processes beside the block, as `in_threads` does."""
-    running = {_fork(task) for task in tasks}
-    codes: list[int] = []
-
-    def collect(options: int) -> None:
-        for pid in list(running):
-            ended, status = os.waitpid(pid, options)
-            if ended:
-                running.remove(pid)
-                codes.append(os.waitstatus_to_exitcode(status))
-
-    def are_busy() -> bool:
-        collect(os.WNOHANG)
-        return bool(running)
-
+def in_children(tasks: list[Callable[[], None]]) -> Iterator[None]:
+    """Run tasks in forked processes beside the block."""
+    children = [_fork(task) for task in tasks]
     try:
-        yield are_busy
+        yield
     finally:
-        collect(0)
-    assert not any(codes), "a child failed; its traceback is on stderr"
+        statuses = [os.waitpid(pid, 0)[1] for pid in children]
+    assert not any(statuses), "a child failed; its traceback is on stderr"
 
 
 def _fork(task: Callable[[], None]) -> int:

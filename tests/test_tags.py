@@ -457,3 +457,33 @@ class TestSurroundings:
         with timezone.override(timezone.get_fixed_timezone(120)):
             html = page("{% fragment 'library.artist_card' artist %}", artist=artists[0])
         assert html == "<b>Nina</b>"
+
+    def test_what_cannot_be_encoded_is_shown_and_not_stored(
+        self, declare: Any, templates: Any
+    ) -> None:
+        templates({"x.html": "{{ text }}"})
+
+        @declare("x.html", name="library.odd", version=lambda: 1)
+        def odd() -> dict[str, Any]:
+            return {"text": "\ud800"}
+
+        assert page("{% fragment 'library.odd' %}") == "\ud800"
+        assert happened(Event.STORED) == 0
+
+    def test_an_include_whose_parent_a_variable_names_is_shown_and_not_stored(
+        self, declare: Any, templates: Any
+    ) -> None:
+        templates(
+            {
+                "x.html": "{% include chosen %}",
+                "child.html": "{% extends parent %}",
+                "base.html": "base",
+            }
+        )
+
+        @declare("x.html", name="library.odd", version=lambda: 1)
+        def odd() -> dict[str, Any]:
+            return {"chosen": "child.html", "parent": "base.html"}
+
+        assert page("{% fragment 'library.odd' %}") == "base"
+        assert happened(Event.STORED) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,10 +11,6 @@ from django.core.cache import close_caches
 from pymemcache.client.base import Client
 from pymemcache.exceptions import (
     MemcacheClientError,
-    MemcacheServerError,
-    MemcacheUnexpectedCloseError,
-    MemcacheUnknownCommandError,
-    MemcacheUnknownError,
 )
 
 from fragcache.backends import Advance
@@ -23,7 +18,6 @@ from fragcache.backends.memcached import MemcachedCache
 from fragcache.backends.memcached_client import Connection
 from fragcache.backends.memcached_fleet import Fleet
 from fragcache.testing.advancing import now, sealed
-from fragcache.testing.racing import in_threads
 from tests.backends import freeze, new_cache
 from tests.processes import Server
 from tests.relay import Relay
@@ -162,53 +156,6 @@ def test_a_connection_with_an_answer_that_nobody_read_is_not_used_again(
     node._idle.append(connection)
     assert cache.get("b") == b"2"
     assert connection.sock is None
-
-
-@pytest.mark.parametrize(
-    ("reply", "expected"),
-    [
-        (b"SERVER_ERROR out of memory\r\n", MemcacheServerError),
-        (b"CLIENT_ERROR bad command line format\r\n", MemcacheClientError),
-        (b"ERROR\r\n", MemcacheUnknownCommandError),
-        (b"HTTP/1.1 400 Bad Request\r\n", MemcacheUnknownError),
-        (b"VALUE :1:a 0 5\r\nab", MemcacheUnexpectedCloseError),
-        (b"VALUE :1:a 0", MemcacheUnexpectedCloseError),
-        (b"VALUE :1:a 0 many\r\n", MemcacheUnknownError),
-        (b"VALUE\r\n", MemcacheUnknownError),
-        (b"", MemcacheUnexpectedCloseError),
-    ],
-)
-def test_a_server_that_speaks_another_language_is_an_error_and_is_left(
-    reply: bytes, expected: type[Exception]
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        cache = cache_at("127.0.0.1:{1}".format(*listener.getsockname()))
-
-        def answer() -> None:
-            with listener.accept()[0] as client:
-                client.recv(2**16)
-                client.sendall(reply)
-
-        calls: list[Callable[[], object]] = [lambda: cache.get_many(["a"])]
-        if not reply.startswith((b"SERVER_ERROR", b"VALUE")):
-            calls.append(lambda: cache.set_many({"a": b"1"}, 60))
-        for call in calls:
-            with in_threads([answer]), pytest.raises(expected):
-                call()
-            assert cache._cache.nodes[0]._idle == []
-
-
-def test_a_value_under_a_key_that_was_not_asked_for_is_not_shown() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        cache = cache_at("127.0.0.1:{1}".format(*listener.getsockname()))
-
-        def answer() -> None:
-            with listener.accept()[0] as client:
-                client.recv(2**16)
-                client.sendall(b"VALUE :1:b 0 1\r\nx\r\nEND\r\n")
-
-        with in_threads([answer]):
-            assert cache.get_many(["a"]) == {}
 
 
 def test_a_batch_is_sent_in_pieces(memcached_address: str) -> None:

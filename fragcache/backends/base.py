@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, default_key_func
 
+from fragcache import local
 from fragcache.entry import FUTURE_TOLERANCE_US, rank
 
 K = TypeVar("K")
@@ -51,6 +52,8 @@ class FragmentBackend(BaseCache):
 
     #: Whether other processes read what this one writes.
     shared: bool = True
+    #: Whether what is written can be read again.
+    stores: bool = True
     #: Whether bytes are stored as they are, and nothing is ever unpickled.
     raw: bool = False
     #: What the client raises when the server fails: no connection, a time-out, a server's error.
@@ -127,6 +130,11 @@ class FragmentBackend(BaseCache):
                 )
             time.sleep(_LOCK_POLL if waiting else 0)
         return stayed
+
+    def clear(self) -> None:
+        """Remove everything, also what this process remembers of it."""
+        super().clear()
+        local.clear_all()
 
     def server_stats(self) -> list[ServerStats]:
         """Return what each server says of itself within a second; raises nothing."""

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Final
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
 
+from fragcache import local
 from fragcache.backends import raw
 from fragcache.backends.base import Advance, BulkBackend, ServerStats, advances_over
 from fragcache.backends.sqlite_file import shared_file
@@ -167,6 +168,7 @@ class EmbeddedCache(BulkBackend):
     def clear(self) -> None:
         with self._file.writing() as connection:
             connection.execute("DELETE FROM entries")
+        local.clear_all()
 
     def server_stats(self) -> list[ServerStats]:
         """Return the entries and bytes in the file; an entry with an error if it cannot be read."""

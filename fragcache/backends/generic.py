@@ -58,6 +58,7 @@ class GenericBackend(FragmentBackend):
         self.default_timeout = cache.default_timeout
         self.make_key = cache.make_key  # type: ignore[method-assign]
         self.shared = not isinstance(cache, (LocMemCache, DummyCache))
+        self.stores = not isinstance(cache, DummyCache)
         if isinstance(cache, BaseMemcachedCache):
             self.max_value_bytes = _MEMCACHED_VALUE_BYTES
 

@@ -45,6 +45,8 @@ DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
     "no_delay": True,
 }
 _FURTHER_OPTIONS: Final = ("socket_keepalive", "socket_module", "tls_context")
+#: What a key may not have in it.
+_REFUSED_BYTES: Final = bytes([*range(0x21), 0x7F])
 #: Rounds of gets and cas; in each one some writer succeeds.
 _ROUNDS: Final = 50
 
@@ -83,16 +85,14 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
 
     def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
         asked = self._asked(keys, version)
-        values, failures = self._cache.retrieve(b"get", list(asked))
+        (found, _cas), failures = self._cache.retrieve(b"get", asked)
         self._raise_if_lost(failures)
-        found = {}
-        for header, data in values:
-            # Optimisation: sealed values begin with an "f", and none of raw's own forms does.
-            value = data if data[:1] == b"f" else raw.loads(data)
-            key = asked.get(header[1])
-            if key is not None and value is not raw.MISSING:
-                found[key] = value
-        return found
+        # Optimisation: sealed values begin with an "f", and none of raw's own forms does.
+        others = [key for key, data in found.items() if data[:1] != b"f"]
+        if not others:
+            return found
+        values = {**found, **{key: raw.loads(found[key]) for key in others}}
+        return {key: value for key, value in values.items() if value is not raw.MISSING}
 
     def set_many(
         self,
@@ -164,7 +164,8 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
         waiting = {wire: values[key] for wire, key in asked.items()}
         advanced: set[str] = set()
         for _ in range(_ROUNDS):
-            there, cas = self._with_cas(list(waiting))
+            (there, cas), failures = self._cache.retrieve(b"gets", {wire: wire for wire in waiting})
+            self._raise_if_lost(failures)
             replies = self._decisive(
                 {
                     wire: storing(
@@ -201,10 +202,9 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
         physical = self.make_keys(names, version)
         wires = [key.encode() for key in physical]
         # Optimisation: one look at all of them, and at each only where that finds anything.
-        line = " ".join(physical)
+        line = b"".join(wires)
         if (
-            not line.isprintable()
-            or line.count(" ") >= max(1, len(names))
+            len(line.translate(None, _REFUSED_BYTES)) < len(line)
             or max(map(len, wires), default=0) > MEMCACHE_MAX_KEY_LENGTH
         ):
             for key in physical:
@@ -220,13 +220,6 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
             if reply.startswith(b"SERVER_ERROR"):
                 raise server_error(reply)
         return replies
-
-    def _with_cas(self, wires: Sequence[bytes]) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
-        """Return what is stored, and the numbers that ``cas`` needs to replace just that."""
-        found, failures = self._cache.retrieve(b"gets", wires)
-        self._raise_if_lost(failures)
-        cas = {header[1]: header[4] for header, _data in found}
-        return {header[1]: data for header, data in found}, cas
 
     def _raise_if_lost(self, failures: Mapping[Node, Exception]) -> None:
         if failures and self._cache.is_lost(failures):

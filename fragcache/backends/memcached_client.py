@@ -6,12 +6,11 @@ the commands are those of Memcached's text protocol, doc/protocol.txt of its rep
 
 from __future__ import annotations
 
-import io
 import math
 import select
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from pymemcache.client.base import Client
 from pymemcache.exceptions import (
@@ -22,13 +21,13 @@ from pymemcache.exceptions import (
     MemcacheUnknownError,
 )
 
-#: What a get answers for each key that it finds, VALUE, key, flags, size, with gets a number for
-#: cas; and the value.
-Found = tuple[list[bytes], bytes]
+from fragcache.backends.pieces import in_pieces
+
+K = TypeVar("K")
 
 #: Seconds from which Memcached takes an expiry for a date.
 _LONGEST_RELATIVE: Final = 30 * 24 * 3600
-_READ_BYTES: Final = 2**16
+_READ_BYTES: Final = 2**17
 #: Sent at once: the time-out is for one piece, not for a batch of any size.
 _PIECE_BYTES: Final = 2**20
 #: How replies begin that answer one command and leave the connection in order.
@@ -43,55 +42,79 @@ _IN_ORDER: Final = (
 )
 
 
+class Found(NamedTuple, Generic[K]):
+    """The values that a get finds, and the numbers that cas needs, which only gets finds."""
+
+    values: dict[K, bytes]
+    cas: dict[K, bytes]
+
+
 class Connection(Client):  # type: ignore[misc]
     """Used by one thread at a time; to be closed after any exception."""
 
-    _reader: io.BufferedReader | None = None
     _awaited = 0
+    #: What the server sent beyond the replies that were awaited.
+    _excess = b""
 
     def send(self, commands: Sequence[bytes]) -> None:
         """Send commands, without waiting for their replies."""
         self._awaited = len(commands)
         if self.sock is None:
             self._connect()
-        piece, size = [], 0
-        for command in commands:
-            piece.append(command)
-            size += len(command)
-            if size >= _PIECE_BYTES:
-                self.sock.sendall(b"".join(piece))
-                piece, size = [], 0
-        self.sock.sendall(b"".join(piece))
+        for piece in in_pieces(commands, _PIECE_BYTES):
+            self.sock.sendall(piece)
 
-    def read_values(self) -> list[Found]:
-        """Return what the get or gets that was sent has found."""
-        reader = self._buffered()
-        found = []
-        while (line := reader.readline()) != b"END\r\n":
-            header = line.split()
-            if len(header) < 4 or header[0] != b"VALUE" or not header[3].isdigit():
-                raise _failure(line)
-            size = int(header[3])
-            data = reader.read(size + 2)
-            if len(data) != size + 2:
-                raise MemcacheUnexpectedCloseError
-            found.append((header, data[:size]))
-        return found
+    def read_values(self, names: Mapping[bytes, K]) -> Found[K]:
+        """Return what the get or gets that was sent has found, by the names of its keys."""
+        values: dict[K, bytes] = {}
+        cas: dict[K, bytes] = {}
+        data, size, at = b"", 0, 0
+        # Optimisation: what a recv brings is cut in place, once, without a call for each line.
+        while True:
+            end_of_line = data.find(b"\r\n", at)
+            if end_of_line < 0:
+                data, at = data[at:] + self._receive(), 0
+                size = len(data)
+                continue
+            try:
+                word, wire, _flags, length = data[at:end_of_line].split(b" ", 3)
+            except ValueError:
+                break
+            name = names.get(wire)
+            if not length.isdigit():
+                length, _space, number = length.partition(b" ")
+                if name is not None:
+                    cas[name] = number
+            if word != b"VALUE" or not length.isdigit():
+                break
+            end = end_of_line + 2 + int(length)
+            if size < end + 2:
+                data, at = self._longer(data[at:], end + 2 - at), 0
+                size = len(data)
+                continue
+            if name is not None:
+                values[name] = data[end_of_line + 2 : end]
+            at = end + 2
+        self._end(data[at:])
+        return Found(values, cas)
 
     def read_replies(self) -> list[bytes]:
         """Return the replies to the commands that were sent, refusals among them."""
-        reader = self._buffered()
-        replies = []
-        for _ in range(self._awaited):
-            line = reader.readline()
-            if not (line.startswith(_IN_ORDER) and line.endswith(b"\r\n")):
-                raise _failure(line)
-            replies.append(line[:-2])
-        return replies
+        replies: list[bytes] = []
+        rest = b""
+        while len(replies) < self._awaited:
+            *lines, rest = (rest + self._receive()).split(b"\r\n")
+            # Optimisation: most replies are alike, and one look is enough for those.
+            for line in dict.fromkeys(lines):
+                if not line.startswith(_IN_ORDER):
+                    raise _failure(line)
+            replies += lines
+        self._excess = b"".join(replies[self._awaited :]) + rest
+        return replies[: self._awaited]
 
     def is_usable(self) -> bool:
         """Whether the server still listens, and has sent nothing that was not asked for."""
-        if self.sock is None:
+        if self.sock is None or self._excess:
             return False
         if not hasattr(select, "poll"):  # Windows
             return not select.select([self.sock], [], [], 0)[0]
@@ -101,15 +124,32 @@ class Connection(Client):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close the socket, as pymemcache does after each failure."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        self._excess = b""
         super().close()
 
-    def _buffered(self) -> io.BufferedReader:
-        if self._reader is None:
-            self._reader = self.sock.makefile("rb", _READ_BYTES)
-        return self._reader
+    def _receive(self) -> bytes:
+        data: bytes = self.sock.recv(_READ_BYTES)
+        if not data:
+            raise MemcacheUnexpectedCloseError
+        return data
+
+    def _end(self, rest: bytes) -> None:
+        """Take what follows the last value.
+
+        Raises:
+            MemcacheError: it is not the line that ends values.
+        """
+        line, _separator, self._excess = rest.partition(b"\r\n")
+        if line != b"END":
+            raise _failure(line)
+
+    def _longer(self, data: bytes, size: int) -> bytes:
+        """Return ``data`` and what follows it, ``size`` bytes or more."""
+        pieces, missing = [data], size - len(data)
+        while missing > 0:
+            pieces.append(self._receive())
+            missing -= len(pieces[-1])
+        return b"".join(pieces)
 
 
 def storing(command: bytes, wire: bytes, value: bytes, expires: int, cas: bytes = b"") -> bytes:
@@ -139,9 +179,7 @@ def server_error(reply: bytes) -> Exception:
 
 def _failure(line: bytes) -> Exception:
     error: Exception
-    if not line.endswith(b"\r\n"):
-        error = MemcacheUnexpectedCloseError()
-    elif line.startswith(b"SERVER_ERROR"):
+    if line.startswith(b"SERVER_ERROR"):
         error = server_error(line)
     elif line.startswith(b"CLIENT_ERROR"):
         error = MemcacheClientError(_text(line))

@@ -12,6 +12,7 @@ from fragcache.backends.memcached_client import Connection, Found
 from fragcache.backends.memcached_node import ERRORS, Node, position
 from fragcache.backends.questions import ask_all
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -83,17 +84,23 @@ class Fleet:
         return replies, failures
 
     def retrieve(
-        self, command: bytes, keys: Sequence[bytes]
-    ) -> tuple[list[Found], dict[Node, Exception]]:
-        """Return what get or gets finds under the keys, and what failed."""
+        self, command: bytes, names: Mapping[bytes, K]
+    ) -> tuple[Found[K], dict[Node, Exception]]:
+        """Return what get or gets finds under the keys, by their names, and what failed."""
         answers, failures = self._ask(
             {
                 node: [b"%b %b\r\n" % (command, b" ".join(wanted))]
-                for node, wanted in self.grouped(keys).items()
+                for node, wanted in self.grouped(list(names)).items()
             },
-            Connection.read_values,
+            lambda connection: connection.read_values(names),
         )
-        return [value for values in answers.values() for value in values], failures
+        if len(answers) == 1:
+            return answers.popitem()[1], failures
+        found: Found[K] = Found({}, {})
+        for answer in answers.values():
+            found.values.update(answer.values)
+            found.cas.update(answer.cas)
+        return found, failures
 
     def is_lost(self, failures: Iterable[Node]) -> bool:
         """Whether no server is left beside those that failed."""

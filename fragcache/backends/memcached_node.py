@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
@@ -63,14 +63,20 @@ class Node:
     def send(self, commands: Sequence[bytes]) -> Connection:
         """Send commands; return the connection that their replies will arrive on."""
         connection = self.borrow()
-        with self._closed_on_failure(connection):
+        try:
             connection.send(commands)
+        except BaseException as error:
+            self._give_up(connection, error)
+            raise
         return connection
 
     def receive(self, connection: Connection, read: Callable[[Connection], T]) -> T:
         """Return what ``read`` makes of a connection, which is kept unless that fails."""
-        with self._closed_on_failure(connection):
+        try:
             answer = read(connection)
+        except BaseException as error:
+            self._give_up(connection, error)
+            raise
         self._idle.append(connection)
         return answer
 
@@ -87,15 +93,10 @@ class Node:
             while True:
                 self._idle.pop().close()
 
-    @contextmanager
-    def _closed_on_failure(self, connection: Connection) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, ERRORS):
-                self._is_down_until = time.monotonic() + self._dead_timeout
-            raise
+    def _give_up(self, connection: Connection, error: BaseException) -> None:
+        connection.close()
+        if isinstance(error, ERRORS):
+            self._is_down_until = time.monotonic() + self._dead_timeout
 
 
 def position(data: bytes) -> int:

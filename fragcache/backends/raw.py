@@ -50,6 +50,8 @@ def dumps(value: object) -> bytes:
     Raises:
         TypeError: only pickle could store it.
     """
+    if type(value) is bytes and value[:1] not in _MARKED:  # optimisation: most values by far
+        return value
     if isinstance(value, bytes):
         return _ESCAPED + value if _reads_as_a_form(value) else bytes(value)
     if type(value) is int and value in _NATIVE_INTEGERS:

@@ -35,11 +35,10 @@ from fragcache.backends.redis_client import (
     DEFAULT_OPTIONS,
     RawClient,
 )
+from fragcache.backends.redis_pipeline import Command, exchange
 
 if TYPE_CHECKING:
     from redis import Redis
-
-_Command = tuple[Any, ...]
 
 #: proto-max-bulk-len: a larger value breaks the connection off.
 _LARGEST_VALUE: Final = 512 * 2**20
@@ -98,10 +97,9 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         refused = set(self.too_large(stored))
         seconds = self.lifetime(timeout)
         is_over = seconds is not None and seconds <= 0
-        commands: list[_Command] = [
-            ("DEL", name)
-            if is_over or key in refused
-            else ("SET", name, stored[key], *_expiry(seconds))
+        expiry = _expiry(seconds)
+        commands: list[Command] = [
+            ("DEL", name) if is_over or key in refused else ("SET", name, stored[key], *expiry)
             for key, name in zip(stored, self.make_keys(stored, version), strict=True)
         ]
         replies = zip(stored, self._pipelined(commands), strict=True)
@@ -118,7 +116,7 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         refused = self.too_large(stored)
         sent = [key for key in stored if key not in refused]
         expiry = _expiry(self.lifetime(timeout))
-        commands: list[_Command] = [
+        commands: list[Command] = [
             ("SET", name, stored[key], "NX", *expiry)
             for key, name in zip(sent, self.make_keys(sent, version), strict=True)
         ]
@@ -141,7 +139,7 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         names = list(keys)
         seconds = self.lifetime(timeout)
         physical = self.make_keys(names, version)
-        commands: list[_Command]
+        commands: list[Command]
         if seconds is None:
             commands = [
                 command for name in physical for command in (("PERSIST", name), ("EXISTS", name))
@@ -153,7 +151,7 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         return [name for name, reply in zip(names, replies, strict=True) if not reply]
 
     def delete_many(self, keys: Iterable[str], version: int | None = None) -> None:
-        commands: list[_Command] = [("DEL", name) for name in self.make_keys(keys, version)]
+        commands: list[Command] = [("DEL", name) for name in self.make_keys(keys, version)]
         _accepted(self._pipelined(commands))
 
     def advance_many(
@@ -166,7 +164,7 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         sent = [key for key in values if key not in refused]
         expiry = _expiry(self.lifetime(timeout))[1:] or ("",)
         limit = horizon()
-        commands: list[_Command] = [
+        commands: list[Command] = [
             (
                 "EVALSHA",
                 ADVANCE_SHA1,
@@ -199,14 +197,9 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         connection: Redis = self.client.get_client(write=write)
         return connection
 
-    def _pipelined(self, commands: Sequence[_Command]) -> list[Any]:
+    def _pipelined(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one round trip; return the replies, errors of single ones among them."""
-        if not commands:
-            return []
-        pipeline = self._connection(write=True).pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        return pipeline.execute(raise_on_error=False)
+        return exchange(self._connection(write=True), commands) if commands else []
 
 
 def _accepted(replies: list[Any]) -> list[Any]:

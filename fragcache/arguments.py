@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import inspect
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db.models import Field, Model
+from django.db.models import CharField, Field, IntegerField, Model, UUIDField
 from django.utils.functional import LazyObject, Promise
+from django.utils.safestring import SafeString
 
 from fragcache.exceptions import ImproperlyDeclared, InvalidArguments
-from fragcache.keys import Reference, encode_arguments
+from fragcache.keys import Reference, encode_arguments, encoder_of
 from fragcache.suggestions import did_you_mean
 
 
@@ -30,6 +32,17 @@ MISSING: Final = Missing()
 
 #: What the reading functions take beside a fragment's own arguments.
 RESERVED: Final = frozenset({"f", "items", "request", "using", "default", "storable", "undefined"})
+
+
+#: Values of these types say the same at every call; a text that is translated late does not.
+_CONSTANTS: Final = frozenset({str, SafeString, int, bool, type(None)})
+#: How many combinations of further arguments are remembered of a fragment.
+_RESTS: Final = 1024
+_UNCONVERTED: Final[Mapping[Any, type]] = {
+    IntegerField.to_python: int,
+    UUIDField.to_python: uuid.UUID,
+    CharField.to_python: str,
+}
 
 
 class Instance(NamedTuple):
@@ -54,6 +67,12 @@ class Parameters:
     choices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     model: type[Model] | None = None
     pk_to_python: Callable[[Any], Any] | None = None
+    #: Of primary keys that ``pk_to_python`` returns as they are; where rows have them.
+    pk_type: type | None = None
+    pk_attribute: str = ""
+    #: What a key has after the first argument where no other is given; None where some must be.
+    defaults_encoded: str | None = None
+    _rests: dict[Any, str] = field(default_factory=dict, compare=False, repr=False)
 
     def instance(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Instance:
         """Return the instance that a call names.
@@ -64,6 +83,53 @@ class Parameters:
         """
         bound = self.bind(args, kwargs or {})
         return Instance(bound, encode_arguments(self.canonical(bound)))
+
+    def encoded(self, items: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
+        """Return the arguments of many calls as keys have them; a tuple is several arguments.
+
+        Raises:
+            As ``instance``.
+        """
+        kind = self.pk_type
+        if kind is None or self.names[0] in self.choices or tuple in set(map(type, items)):
+            return [self.instance(as_arguments(item), kwargs).encoded for item in items]
+        # Optimisation: rows and primary keys of the usual kind differ in nothing else.
+        end = self.encoded_rest(kwargs)
+        if end is None:
+            further = self.instance(as_arguments(items[0]), kwargs).arguments[1:]
+            end = encode_arguments(map(plain, further)) if further else ""
+        encode, model, attribute = encoder_of(kind), self.model, self.pk_attribute
+        encoded = []
+        for item in items:
+            pk = item.__dict__.get(attribute) if type(item) is model else item
+            encoded.append(
+                encode(pk) + end
+                if type(pk) is kind
+                else self.instance(as_arguments(item), kwargs).encoded
+            )
+        return encoded
+
+    def encoded_rest(self, kwargs: Mapping[str, Any]) -> str | None:
+        """Return what keys have after the first argument; None where the values are no constants.
+
+        Raises:
+            InvalidArguments: they do not fit the signature or the choices.
+        """
+        if not kwargs:
+            return self.defaults_encoded
+        kinds = tuple(map(type, kwargs.values()))
+        if not _CONSTANTS.issuperset(kinds):
+            return None
+        # Optimisation: templates have the same few.
+        call = (*kwargs.items(), *kinds)
+        rest = self._rests.get(call)
+        if rest is None:
+            further = self.bind((None,), kwargs)[1:]
+            self._check_choices((None, *further))
+            if len(self._rests) >= _RESTS:
+                self._rests.clear()
+            rest = self._rests[call] = encode_arguments(map(plain, further))
+        return rest
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the arguments in the signature's order, with defaults."""
@@ -83,13 +149,7 @@ class Parameters:
             values = [self.primary_key(bound[0]), *map(plain, bound[1:])]
         else:
             values = list(map(plain, bound))
-        for name, allowed in self.choices.items():
-            value = bound[self.names.index(name)]
-            if value not in allowed:
-                raise InvalidArguments(
-                    f"{self.owner}: {name}={value!r} is not among its choices "
-                    f"{', '.join(map(repr, allowed))}."
-                )
+        self._check_choices(bound)
         return values
 
     def canonical_defaults(self) -> list[Any]:
@@ -126,6 +186,15 @@ class Parameters:
         if pk is None:
             raise InvalidArguments(f"{self.owner}: {value!r} is not a primary key of its model.")
         return pk
+
+    def _check_choices(self, bound: Sequence[Any]) -> None:
+        for name, allowed in self.choices.items():
+            value = bound[self.names.index(name)]
+            if value not in allowed:
+                raise InvalidArguments(
+                    f"{self.owner}: {name}={value!r} is not among its choices "
+                    f"{', '.join(map(repr, allowed))}."
+                )
 
     def _bind_by_name(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
         required = self.names[: len(self.names) - len(self.defaults)]
@@ -193,7 +262,37 @@ def parameters_of(
         choices={name: tuple(values) for name, values in choices.items()},
         model=model,
         pk_to_python=pk.to_python if pk is not None else None,
+        pk_type=pk_type(pk) if pk is not None else None,
+        pk_attribute=pk.attname if pk is not None else "",
+        defaults_encoded=_encoded_defaults(names, defaults, choices),
     )
+
+
+def _encoded_defaults(
+    names: Sequence[str], defaults: Sequence[Any], choices: Mapping[str, Sequence[Any]]
+) -> str | None:
+    if len(names) != 1 + len(defaults):
+        return None
+    for name, default in zip(names[1:], defaults, strict=True):
+        if type(default) not in _CONSTANTS or default not in choices.get(name, (default,)):
+            return None
+    return encode_arguments(defaults) if defaults else ""
+
+
+def pk_type(field: Field[Any, Any]) -> type | None:
+    """Return the type of values that a field's ``to_python`` returns as they are, if known."""
+    return _UNCONVERTED.get(type(field).to_python)
+
+
+def as_arguments(item: Any) -> tuple[Any, ...]:
+    """Return what a list of items holds as arguments: a tuple is several."""
+    return item if isinstance(item, tuple) else (item,)
+
+
+def as_item(arguments: tuple[Any, ...]) -> Any:
+    """Return what stands for a call's arguments in a list of items."""
+    is_one = len(arguments) == 1 and not isinstance(arguments[0], tuple)
+    return arguments[0] if is_one else arguments
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -130,11 +131,11 @@ class Fragment:
         """Whether single instances can be invalidated."""
         return self.stamped or not self.is_versioned
 
-    @property
+    @cached_property
     def is_versioned(self) -> bool:
         return self.version is not None or type(self).get_version is not Fragment.get_version
 
-    @property
+    @cached_property
     def version_paths(self) -> tuple[str, ...] | None:
         """The field paths that are its version, or None where a function computes it."""
         if type(self).get_version is not Fragment.get_version or callable(self.version):
@@ -142,6 +143,17 @@ class Fragment:
         if self.version is None:
             return None
         return (self.version,) if isinstance(self.version, str) else tuple(self.version)
+
+    @cached_property
+    def read_identity(self) -> Callable[[Mapping[str, Any]], tuple[Any, Any]] | None:
+        """What reads primary key and version off a row's fields; None where they are not there.
+
+        Raises ``KeyError`` for fields that are deferred.
+        """
+        paths, parameters = self.version_paths, self.parameters
+        if paths is None or len(paths) > 1 or "__" in paths[0] or parameters.pk_type is None:
+            return None
+        return operator.itemgetter(parameters.pk_attribute, paths[0])
 
     @property
     def life(self) -> float | None:

@@ -10,11 +10,11 @@ unpickled. Keyed BLAKE2b (RFC 7693) is the fastest MAC in the standard library f
 
 from __future__ import annotations
 
-import hmac
 import struct
 from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
 from hashlib import blake2b
+from hmac import compare_digest
 from typing import Final, NamedTuple
 
 MAGIC: Final = b"fc"
@@ -30,11 +30,15 @@ NO_TOKENS: Final = bytes(32)
 
 _PREFIX = struct.Struct(">2sBBI")
 _FIXED = struct.Struct(">QQQ4s32sB")
+#: Both in one, for the opening of every hit.
+_HEADER = struct.Struct(">2sBBI QQQ4s32sB")
 _FIELD = struct.Struct(">BI")
 _MAC_BYTES = 16
 _FINGERPRINT_BYTES = 4
 _CRITICAL = 0x80
+_FIRST_CRITICAL = bytes([_CRITICAL])
 _HAS_CRITICAL = 0x01
+_new = tuple.__new__
 
 
 class Kind(IntEnum):
@@ -96,6 +100,11 @@ class Entry(NamedTuple):
     #: Tagged fields, packed: few readers need one.
     tagged: bytes = b""
 
+    @property
+    def has_critical(self) -> bool:
+        """Whether it has a critical field; those are packed first."""
+        return self.tagged[:1] >= _FIRST_CRITICAL
+
     def field(self, tag: Field) -> bytes | None:
         """Return a tagged field, None where it is absent."""
         return _unpack_fields(self.tagged).get(tag) if self.tagged else None
@@ -110,41 +119,39 @@ class Ring:
 
     def seal(self, key: str, entry: Entry) -> bytes:
         """Return ``entry`` as bytes that only ``open`` under the same ``key`` believes."""
-        flags = _HAS_CRITICAL if any(map(_is_critical, _unpack_fields(entry.tagged))) else 0
+        flags = _HAS_CRITICAL if _critical(entry.tagged) else 0
         fixed = _FIXED.pack(
             entry.as_of, entry.built_at, entry.fresh_until, self._fingerprint, entry.tokens, flags
         )
         prefix = _PREFIX.pack(MAGIC, FORMAT, entry.kind, len(fixed) + len(entry.tagged))
         head = prefix + fixed + entry.tagged
-        return head + _mac(self._state, key, head, entry.payload) + entry.payload
+        return head + _mac(self._state, key, head + entry.payload) + entry.payload
 
     def open(self, key: str, data: bytes) -> Entry | Unsealed:
         """Return the entry that ``data`` holds, or why it is not believed; raises nothing."""
         try:
-            magic, version, kind, length = _PREFIX.unpack_from(data)
-            fixed = _FIXED.unpack_from(data, _PREFIX.size)
+            header = _HEADER.unpack_from(data)
         except (struct.error, TypeError):  # raw caches give the number 42 for b"42"
             return Unsealed.UNREADABLE
+        magic, version, kind, length, as_of, built_at, fresh_until, fingerprint, tokens, flags = (
+            header
+        )
         if magic != MAGIC:
             return Unsealed.UNREADABLE
         if version != FORMAT:
             return Unsealed.UNKNOWN_FORMAT
-        as_of, built_at, fresh_until, fingerprint, tokens, flags = fixed
         state = self._states.get(fingerprint)
         if state is None:
             return Unsealed.UNKNOWN_KEY
         end = _PREFIX.size + length
         payload = data[end + _MAC_BYTES :]
-        if not hmac.compare_digest(
-            data[end : end + _MAC_BYTES], _mac(state, key, data[:end], payload)
-        ):
+        if not compare_digest(data[end : end + _MAC_BYTES], _mac(state, key, data[:end] + payload)):
             return Unsealed.FORGED
-        tagged = data[_PREFIX.size + _FIXED.size : end]
-        if flags & _HAS_CRITICAL and not UNDERSTOOD.issuperset(
-            tag for tag in _unpack_fields(tagged) if _is_critical(tag)
-        ):
+        tagged = data[_HEADER.size : end]
+        if flags & _HAS_CRITICAL and not UNDERSTOOD.issuperset(_critical(tagged)):
             return Unsealed.UNKNOWN_FIELD
-        return Entry(kind, payload, as_of, built_at, fresh_until, tokens, tagged)
+        # Optimisation: half the time of Entry(...), for every hit.
+        return _new(Entry, (kind, payload, as_of, built_at, fresh_until, tokens, tagged))
 
     def seals_like(self, data: bytes) -> bool:
         """Whether ``data``, which was opened, is sealed with the key that seals now."""
@@ -152,8 +159,9 @@ class Ring:
 
 
 def pack_fields(fields: Mapping[Field, bytes]) -> bytes:
-    """Return tagged fields as a header holds them."""
-    return b"".join(_FIELD.pack(tag, len(value)) + value for tag, value in fields.items())
+    """Return tagged fields as a header holds them, critical ones first."""
+    ordered = sorted(fields.items(), key=lambda field: field[0] < _CRITICAL)
+    return b"".join(_FIELD.pack(tag, len(value)) + value for tag, value in ordered)
 
 
 def rank(data: bytes) -> int:
@@ -170,16 +178,16 @@ def _keyed_state(secret: str) -> tuple[bytes, blake2b]:
     return fingerprint, blake2b(key=key, digest_size=_MAC_BYTES)
 
 
-def _mac(state: blake2b, key: str, head: bytes, payload: bytes) -> bytes:
+def _mac(state: blake2b, key: str, content: bytes) -> bytes:
     mac = state.copy()
     name = key.encode()
-    mac.update(len(name).to_bytes(2) + name + head)
-    mac.update(payload)
+    # Optimisation: joining a few kilobytes costs less than further calls.
+    mac.update(len(name).to_bytes(2) + name + content)
     return mac.digest()
 
 
-def _is_critical(tag: int) -> bool:
-    return bool(tag & _CRITICAL)
+def _critical(tagged: bytes) -> list[int]:
+    return [tag for tag in _unpack_fields(tagged) if tag & _CRITICAL]
 
 
 def _unpack_fields(tagged: bytes) -> dict[int, bytes]:

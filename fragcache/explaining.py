@@ -30,7 +30,7 @@ def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list
     values = axes.current_values(fragment.axes, None)
     base = base_key(fragment.name, instance.encoded, encode_axes(values))
     digest = fragment.digest if isinstance(fragment, RemoteFragment) else digest_of(fragment)
-    names = token_names(fragment, instance)
+    names = token_names(fragment, instance.encoded)
     current = tokens.read(cache, names, may_write=False)
     rows = [
         ("fragment", fragment.name),
@@ -92,14 +92,14 @@ def _entry_rows(entry: Entry | None, pair: bytes | None) -> Iterator[Row]:
         yield "render took", f"{int.from_bytes(cost) / 1000:.1f} ms"
     if (writer := entry.field(Field.WRITER)) is not None:
         yield "written by", writer.decode()
-    if includes := recorded_includes(entry):
+    if includes := recorded_includes(entry.field(Field.INCLUDES)):
         yield "includes", ", ".join(includes)
 
 
 def _verdict(entry: Entry, pair: bytes | None) -> str:
     if entry.tokens != pair:
         return "stale: invalidated"
-    if not includes_are_current(entry):
+    if not includes_are_current(entry.field(Field.INCLUDES)):
         return "stale: a template that it includes by a variable has changed"
     if entry.fresh_until and entry.fresh_until < page.now():
         return "stale: older than its max_age"

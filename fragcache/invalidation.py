@@ -56,7 +56,9 @@ def invalidate_many(
         fragment.parameters.instance(item if isinstance(item, tuple) else (item,), kwargs)
         for item in items
     ]
-    _replace(fragment, using, [token_names(fragment, instance)[1] for instance in instances])
+    _replace(
+        fragment, using, [token_names(fragment, instance.encoded)[1] for instance in instances]
+    )
 
 
 def invalidate_all(f: Reference, *, using: str | None = None, purge: bool = False) -> None:

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from hashlib import blake2b
 from html import escape
 from typing import Any, Final, NamedTuple
@@ -58,6 +59,23 @@ def base_key(name: str, arguments: str, axes: str) -> str:
 def entry_key(base: str, suffix: str, room: int = MAX_BYTES) -> str:
     """Return the key of the entry that ``suffix`` (version and digest) names."""
     return fit(f"{base}:{suffix}", room)
+
+
+def entry_keys(
+    common: tuple[str, str, str],
+    arguments: Iterable[str],
+    versions: Iterable[str | None],
+    room: int = MAX_BYTES,
+) -> list[str | None]:
+    """Return the keys of entries that have name, axes and digest in common, None for no version."""
+    # Optimisation: entry_key(base_key(...), suffix(...)) in one go, for a whole page.
+    name, axes, digest = common
+    start, middle, end = f"{FORMAT}:{name}:", f":{axes}:", f".{digest}"
+    keys = [
+        None if version is None else f"{start}{encoded}{middle}{version}{end}"
+        for encoded, version in zip(arguments, versions, strict=True)
+    ]
+    return [key if key is None or len(key) <= room else fit(key, room) for key in keys]
 
 
 def head_key(base: str, digest: str, room: int = MAX_BYTES) -> str:
@@ -111,7 +129,15 @@ def encode_arguments(values: Iterable[Any]) -> str:
 
 def encode_axes(values: Mapping[str, Any]) -> str:
     """Return axis values as a part of a key; ``=`` ends a name, since names are identifiers."""
+    if all(type(value) is str for value in values.values()):
+        return _encode_axes(tuple(values.items()))
     return ";".join(f"{name}={encode(values[name])}" for name in sorted(values)) or NOTHING
+
+
+@lru_cache(maxsize=1024)
+def _encode_axes(values: tuple[tuple[str, str], ...]) -> str:
+    # Optimisation: all pages have the same few languages and time zones.
+    return ";".join(f"{name}={encode(value)}" for name, value in sorted(values)) or NOTHING
 
 
 def encode_version(version: Any) -> str:
@@ -129,7 +155,8 @@ def encode_version(version: Any) -> str:
 
 def microseconds(moment: dt.datetime) -> int:
     """Return the microseconds since 1970 UTC, exactly; a naive datetime is taken as UTC."""
-    return (moment - (_NAIVE_EPOCH if moment.tzinfo is None else _EPOCH)) // _MICROSECOND
+    since = moment - (_NAIVE_EPOCH if moment.tzinfo is None else _EPOCH)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def encode(value: Any) -> str:
@@ -162,6 +189,11 @@ def encode(value: Any) -> str:
     )
 
 
+def encoder_of(kind: type) -> Callable[[Any], str]:
+    """Return what encodes values of exactly this type, for those who encode many."""
+    return _ENCODERS.get(kind, encode)
+
+
 def _state(version: Any) -> str:
     if isinstance(version, dt.datetime):
         return str(microseconds(version))
@@ -176,6 +208,11 @@ def _hash(text: str) -> str:
 
 def _tagged(tag: str, content: str) -> str:
     return f"{tag}{len(content)}:{content}"
+
+
+def _integer(value: int) -> str:
+    digits = str(int(value))
+    return f"i{len(digits)}:{digits}"
 
 
 def _text(value: str, tag: str = "s") -> str:
@@ -207,7 +244,7 @@ _ENCODERS: Final[dict[type, Callable[[Any], str]]] = {
     Reference: lambda value: _tagged("o", encode(value.label) + encode(value.pk)),
     type(None): lambda _: "n",
     bool: lambda value: "t" if value else "f",
-    int: lambda value: _tagged("i", str(int(value))),
+    int: _integer,
     str: _text,
     float: lambda value: _tagged("d", repr(float(value))),
     Decimal: lambda value: _tagged("D", str(value)),

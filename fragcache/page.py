@@ -1,41 +1,100 @@
-"""The page being built: when its request began, which bounds what it may store.
+"""The page being built: when its request began, and what it has fetched.
 
 Data that a view loaded was read after its request began; that moment is all that is known of its
-age. Outside of a request each call is a page of its own.
+age. Outside of a request each outermost call is a page of its own.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
 
-from asgiref.local import Local
 from django.core.signals import request_finished, request_started
 
+from fragcache.entry import Entry
+from fragcache.local import Kept
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True)
+class Wanted:
+    """What one multi-get asks for."""
+
+    #: Keys of entries, and the seconds that a copy may be kept.
+    entries: dict[str, float | None] = field(default_factory=dict)
+    #: Keys of heads.
+    heads: dict[str, None] = field(default_factory=dict)
+    #: Names of tokens.
+    names: dict[Any, None] = field(default_factory=dict)
+
+    def add(self, other: Wanted) -> None:
+        self.entries |= other.entries
+        self.heads |= other.heads
+        self.names |= other.names
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a page has fetched of one cache alias; None is what was not there."""
+
+    entries: dict[str | None, Kept | None] = field(default_factory=dict)
+    heads: dict[str, Entry | None] = field(default_factory=dict)
+    #: What the next multi-get brings as well.
+    wishes: Wanted = field(default_factory=Wanted)
+    #: What was asked for, where someone learns it.
+    used: Wanted | None = None
+    #: Where instances lie that are to be rendered together, by key.
+    groups: dict[Hashable, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Page:
-    """One request, or one call outside of any."""
+    """One request, or one outermost call outside of any."""
 
     #: ``time.monotonic()``: comparable within the process.
     began: float
     #: Microseconds since 1970 UTC: comparable, roughly, with other machines.
     began_at: int
     is_request: bool = False
+    memories: dict[str, Memory] = field(default_factory=dict)
+
+    def memory(self, alias: str) -> Memory:
+        """Return what the page has fetched of a cache alias."""
+        memory = self.memories.get(alias)
+        if memory is None:
+            memory = self.memories[alias] = Memory()
+        return memory
 
 
-_local = Local()
+_current: ContextVar[Page | None] = ContextVar("fragcache_page", default=None)
 
 
 def current() -> Page:
-    """Return the page being built."""
-    page: Page | None = getattr(_local, "page", None)
-    return page or outside()
+    """Return the page being built, or one that begins now."""
+    return _current.get() or outside()
+
+
+def active() -> Page | None:
+    """Return the page being built; None outside of a request and of any call."""
+    return _current.get()
 
 
 def outside() -> Page:
     """Return a page that begins now and belongs to no request."""
     return _begin(is_request=False)
+
+
+@contextmanager
+def entered(page: Page) -> Iterator[Page]:
+    """Make ``page`` the one being built."""
+    reset = _current.set(page)
+    try:
+        yield page
+    finally:
+        _current.reset(reset)
 
 
 def now() -> int:
@@ -48,11 +107,11 @@ def _begin(*, is_request: bool) -> Page:
 
 
 def _request_began(**_kwargs: object) -> None:
-    _local.page = _begin(is_request=True)
+    _current.set(_begin(is_request=True))
 
 
 def _request_ended(**_kwargs: object) -> None:
-    _local.page = None
+    _current.set(None)
 
 
 request_started.connect(_request_began, dispatch_uid="fragcache.page")

@@ -52,12 +52,11 @@ class Slot:
         return suffix(self.version.encoded, self.digest)
 
 
-def token_names(fragment: Fragment, instance: Instance) -> list[TokenName]:
-    """Return the names of the tokens that the instance is current under."""
-    names = [fragment.token_name]
+def token_names(fragment: Fragment, arguments: str) -> tuple[TokenName, ...]:
+    """Return what tokens an instance, by its encoded arguments, is current under."""
     if fragment.is_stamped:
-        names.append(TokenName(fragment.name, instance.encoded))
-    return names
+        return fragment.token_name, TokenName(fragment.name, arguments)
+    return (fragment.token_name,)
 
 
 def unique_version(as_of: int) -> Version:
@@ -67,8 +66,8 @@ def unique_version(as_of: int) -> Version:
 
 def write(
     store: Store, fragment: Fragment, slots: Sequence[Slot], *, with_heads: bool
-) -> list[Slot]:
-    """Store rendered slots and return those that were confirmed.
+) -> dict[str, Entry]:
+    """Store rendered slots and return the entries that were confirmed, by key.
 
     Entries first, with replies; then heads, only of entries that were confirmed; then the
     superseded entries' lives are cut. A head never names what is not there.
@@ -76,16 +75,15 @@ def write(
     Raises:
         CacheUnavailable: the cache does not answer.
     """
-    entries = {entry_key(slot.base, slot.suffix, store.room): slot for slot in slots}
-    refused = store.write_many(
-        {key: _entry(fragment, slot) for key, slot in entries.items()}, fragment.life
-    )
-    confirmed = [slot for key, slot in entries.items() if key not in refused]
+    places = {entry_key(slot.base, slot.suffix, store.room): slot for slot in slots}
+    entries = {key: _entry(fragment, slot) for key, slot in places.items()}
+    refused = store.write_many(entries, fragment.life)
+    confirmed = [slot for key, slot in places.items() if key not in refused]
     count(Event.STORED, fragment.name, len(confirmed))
     count(Event.REFUSED, fragment.name, len(refused))
     if with_heads and confirmed:
         _advance_heads(store, fragment, confirmed)
-    return confirmed
+    return {key: entry for key, entry in entries.items() if key not in refused}
 
 
 def head_life(fragment: Fragment) -> float | None:
@@ -94,15 +92,13 @@ def head_life(fragment: Fragment) -> float | None:
     return None if max_age is None or life is None else max_age + life
 
 
-def recorded_includes(entry: Entry) -> list[str]:
-    """Return the templates that a variable chose when the entry was made."""
-    recorded = entry.field(Field.INCLUDES)
+def recorded_includes(recorded: bytes | None) -> list[str]:
+    """Return the templates that a variable chose when an entry was made, of its field INCLUDES."""
     return [] if recorded is None else recorded.decode().split("\n")[1:]
 
 
-def includes_are_current(entry: Entry) -> bool:
-    """Whether the templates that a variable chose are still those that made the entry."""
-    recorded = entry.field(Field.INCLUDES)
+def includes_are_current(recorded: bytes | None) -> bool:
+    """Whether the templates that a variable chose are still those that made an entry."""
     if recorded is None:
         return True
     digest, *names = recorded.decode().split("\n")

@@ -18,6 +18,7 @@ from fragcache.counters import Event, degrade
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Ring, Unsealed
 from fragcache.exceptions import CacheUnavailable, ReadOnly
 from fragcache.keys import MAX_BYTES
+from fragcache.local import LocalCache
 from fragcache.page import now
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Store:
     def backend(self) -> FragmentBackend:
         """The cache of this thread, as django.core.cache keeps one per thread."""
         return adapt(caches[self.alias])
+
+    @cached_property
+    def local(self) -> LocalCache:
+        """The process's copies of entries."""
+        return LocalCache(conf.settings().LOCAL_MAX_BYTES if self.backend.stores else 0)
 
     @cached_property
     def room(self) -> int:
@@ -68,43 +74,43 @@ class Store:
 
     def open_many(self, stored: Mapping[str, bytes]) -> dict[str, Entry]:
         """Return the believed values among those that ``fetch_many`` returned."""
-        opened = ((key, self.open(key, data)) for key, data in stored.items())
-        return {key: entry for key, entry in opened if entry is not None}
+        unseal, physical_key = self._ring.open, self.physical_key
+        limit = now() + FUTURE_TOLERANCE_US
+        believed = {}
+        for key, data in stored.items():
+            opened = unseal(physical_key(key), data)
+            if opened.__class__ is Entry and opened.as_of <= limit:
+                believed[key] = opened
+            else:
+                self._complain(key, opened)
+        return believed
 
     def seals_like(self, data: bytes) -> bool:
         """Whether ``data``, which is believed, is sealed with the first of the secret keys."""
         return self._ring.seals_like(data)
 
-    def open(self, key: str, data: bytes) -> Entry | None:
-        """Return the entry that ``data`` holds if it is believed under ``key``."""
-        opened = self._ring.open(self.physical_key(key), data)
-        if not isinstance(opened, Unsealed):
-            if opened.as_of <= now() + FUTURE_TOLERANCE_US:
-                return opened
-            reason = "dated in the future"
-        else:
-            reason = opened.value
+    def _complain(self, key: str, opened: Entry | Unsealed) -> None:
         if opened is Unsealed.UNKNOWN_KEY:
             degrade(
                 Event.UNKNOWN_KEY,
                 "",
-                reason,
+                opened.value,
                 "%r in the cache alias %r is sealed with a key that is not in "
                 'FRAGCACHE["SECRET_KEYS"]: sites that share entries must share them.',
                 key,
                 self.alias,
             )
-        else:
-            degrade(
-                Event.UNBELIEVED,
-                "",
-                reason,
-                "%r in the cache alias %r is not believed: %s.",
-                key,
-                self.alias,
-                reason,
-            )
-        return None
+            return
+        reason = opened.value if isinstance(opened, Unsealed) else "dated in the future"
+        degrade(
+            Event.UNBELIEVED,
+            "",
+            reason,
+            "%r in the cache alias %r is not believed: %s.",
+            key,
+            self.alias,
+            reason,
+        )
 
     def write_many(self, entries: Mapping[str, Entry], timeout: float | None) -> set[str]:
         """Store entries for ``timeout`` seconds (None: for ever); return the keys refused."""
@@ -175,16 +181,26 @@ class Store:
             ) from error
 
 
-@cache
 def store(alias: str | None = None) -> Store:
     """Return the store over ``alias``, or over the one that the settings name."""
+    return _store(alias or _default_alias())
+
+
+@cache
+def _store(alias: str) -> Store:
     settings = conf.settings()
-    return Store(alias or settings.cache_alias, settings.secret_keys, read_only=settings.READ_ONLY)
+    return Store(alias, settings.secret_keys, read_only=settings.READ_ONLY)
+
+
+@cache
+def _default_alias() -> str:
+    return conf.settings().cache_alias
 
 
 def _forget(*, setting: str, **_kwargs: object) -> None:
     if setting in {"FRAGCACHE", "CACHES", "SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
-        store.cache_clear()
+        _store.cache_clear()
+        _default_alias.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="fragcache.store")

@@ -86,12 +86,14 @@ def settle(
     keys: Mapping[TokenName, list[str]],
     stored: Mapping[str, bytes],
     found: Mapping[str, Entry],
+    read: float,
     *,
     may_write: bool = True,
 ) -> Tokens:
     """Return the tokens that ``found`` holds; write those that are absent or have gaps.
 
-    ``stored`` is what was fetched, ``found`` what of it is believed.
+    ``stored`` is what was fetched, ``found`` what of it is believed, ``read`` the monotonic time
+    at which it was about to be fetched.
 
     Raises:
         CacheUnavailable: a token is absent and cannot be written.
@@ -99,20 +101,26 @@ def settle(
     highest = {name: _highest(copies, found) for name, copies in keys.items()}
     seen = {name: token for name, token in highest.items() if token is not None}
     if not (may_write and store.is_writable):
-        return Tokens(seen, _memory.note(store.alias, seen))
+        return Tokens(seen, _memory.note(store.alias, seen, read))
     _fill_gaps(store, keys, stored, found, seen)
     made: dict[TokenName, Token] = {}
     if len(seen) < len(keys):
         made, others = _create(store, {name: keys[name] for name in keys if name not in seen})
         seen |= others
-    return Tokens(seen | made, _memory.note(store.alias, seen, made))
+    return Tokens(seen | made, _memory.note(store.alias, seen, read, made))
 
 
 def read(store: Store, names: Iterable[TokenName], *, may_write: bool = True) -> Tokens:
     """Return tokens in a round trip of their own."""
     keys = keys_of(store, names)
+    began = time.monotonic()
     stored = store.fetch_many(key for copies in keys.values() for key in copies)
-    return settle(store, keys, stored, store.open_many(stored), may_write=may_write)
+    return settle(store, keys, stored, store.open_many(stored), began, may_write=may_write)
+
+
+def recall(store: Store, names: Iterable[TokenName], not_before: float) -> Tokens | None:
+    """Return tokens as this process knows them, None unless it read all since ``not_before``."""
+    return _memory.recall(store.alias, names, not_before)
 
 
 def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) -> None:
@@ -146,23 +154,32 @@ def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) ->
                 f"{name.fragment!r} is not invalidated: the cache alias {store.alias!r} refused "
                 "the new token. Try again when it accepts writes."
             )
-    _memory.note(store.alias, successors)
+    _memory.note(store.alias, successors, time.monotonic())
+
+
+class _Known(NamedTuple):
+    token: Token
+    #: Since when this process knows it, in monotonic seconds.
+    since: float
+    #: When it was last about to be read.
+    read: float
 
 
 class _Memory:
-    """Since when this process knows which token (monotonic seconds)."""
+    """What this process knows of tokens."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, TokenName], tuple[bytes, float]] = {}
+        self._known: dict[tuple[str, TokenName], _Known] = {}
 
     def note(
         self,
         alias: str,
         seen: Mapping[TokenName, Token],
+        read: float,
         made: Mapping[TokenName, Token] | None = None,
     ) -> dict[TokenName, float]:
-        """Return since when each token is known.
+        """Return since when each token is known; ``read`` is when they were about to be.
 
         One that was absent and ``made`` here replaces none that a running render could know.
         """
@@ -172,13 +189,26 @@ class _Memory:
             if len(self._known) > MEMORY_LIMIT:
                 self._known.clear()
             for name, token in seen.items():
-                identity, known = self._known.get((alias, name), (b"", 0.0))
-                since[name] = known if identity == token.identity else moment
-                self._known[alias, name] = (token.identity, since[name])
+                known = self._known.get((alias, name))
+                is_known = known is not None and known.token.identity == token.identity
+                since[name] = known.since if known and is_known else moment
+                # A reply that was under way while another thread invalidated tells of the past.
+                if known is None or is_known or known.read <= read:
+                    self._known[alias, name] = _Known(token, since[name], read)
             for name, token in (made or {}).items():
                 since[name] = 0.0
-                self._known[alias, name] = (token.identity, 0.0)
+                self._known[alias, name] = _Known(token, 0.0, read)
         return since
+
+    def recall(self, alias: str, names: Iterable[TokenName], not_before: float) -> Tokens | None:
+        current, since = {}, {}
+        for name in names:
+            known = self._known.get((alias, name))
+            if known is None or known.read < not_before:
+                return None
+            current[name] = known.token
+            since[name] = known.since
+        return Tokens(current, since)
 
 
 _memory = _Memory()

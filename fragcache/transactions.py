@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+from weakref import WeakSet
 
 from asgiref.local import Local
 from django.db import connections, transaction
@@ -57,6 +58,8 @@ def on_commit(names: Iterable[Any], call: Callable[[], None]) -> None:
 
 def awaited() -> frozenset[Any]:
     """Return the names that are to be replaced when this thread's transactions commit."""
+    if not _Awaited.alive:  # optimisation: pages ask for it all the time
+        return frozenset()
     return frozenset(
         name
         for connection in connections.all(initialized_only=True)
@@ -69,9 +72,13 @@ def awaited() -> frozenset[Any]:
 class _Awaited:
     """What a commit will call, and the names that it will replace."""
 
+    #: Those of all threads.
+    alive: ClassVar[WeakSet[_Awaited]] = WeakSet()
+
     def __init__(self, names: Iterable[Any], call: Callable[[], None]) -> None:
         self.names = frozenset(names)
         self._call = call
+        self.alive.add(self)
 
     def __call__(self) -> None:
         self._call()

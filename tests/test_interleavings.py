@@ -14,6 +14,8 @@ import pytest
 
 from fragcache import get_fragment, invalidate_all, page, tokens
 from fragcache.counters import Event
+from fragcache.local import LocalCache
+from fragcache.store import store
 from tests.fixtures import Clock, any_cache, elsewhere, happened
 
 NAME = "library.row"
@@ -34,10 +36,11 @@ class Row:
 
 
 class Process:
-    """What one process knows: its tokens, and the page that it builds."""
+    """What one process knows: its tokens and local cache, and the page that it builds."""
 
-    def __init__(self, memory: tokens._Memory | None = None) -> None:
-        self.memory = memory or tokens._Memory()
+    def __init__(self, sibling: Process | None = None) -> None:
+        self.memory = sibling.memory if sibling else tokens._Memory()
+        self.local = sibling.local if sibling else LocalCache(2**20)
         self.page: page.Page | None = None
         self.row: Row | None = None
         with self.running():
@@ -46,12 +49,13 @@ class Process:
     @contextmanager
     def running(self) -> Iterator[None]:
         former, tokens._memory = tokens._memory, self.memory
-        page._local.page = self.page
+        store().__dict__["local"] = self.local
+        page._current.set(self.page)
         try:
             yield
         finally:
             tokens._memory = former
-            page._local.page = None
+            page._current.set(None)
 
     def begin(self) -> None:
         self.page = page._begin(is_request=True)
@@ -109,8 +113,8 @@ def test_after_every_order_of_two_pages_and_a_change_the_new_is_shown(
         Database.value = "old"
         invalidate_all(NAME)
         clock.step(11)
-        memory = tokens._Memory() if are_threads else None
-        first, second = Process(memory), Process(memory)
+        first = Process()
+        second = Process(first if are_threads else None)
         before = happened(Event.STORED)
         steps = {
             "1": iter(first.steps),

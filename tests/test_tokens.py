@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +64,7 @@ class TestMaking:
             names = tokens.keys_of(cache, [NAME])
             nothing = cache.fetch_many(names[NAME])
             ready.wait(5)
-            found.append(tokens.settle(cache, names, nothing, {}).current[NAME])
+            found.append(tokens.settle(cache, names, nothing, {}, time.monotonic()).current[NAME])
             cache.backend.close()
 
         threads = [threading.Thread(target=reader) for _ in range(4)]

@@ -106,6 +106,7 @@ class Happenings:
     def entries_lost(self) -> None:
         stored = {key for trip in self._trips.of("set_many") for key in trip.keys}
         store().delete_many(stored - {manifest_key(NAME)})
+        store().local.clear()
 
     def head_lost(self) -> None:
         store().delete_many(self._head_keys())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
@@ -10,18 +10,17 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from fragcache import axes, conf, manifest, page, registry, rendering, transactions
-from fragcache.arguments import Instance
+from fragcache import conf, manifest, page, registry, rendering, transactions
+from fragcache.arguments import as_arguments, as_item
 from fragcache.bubbling import note_axes, note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragmentMissing, InvalidArguments, UnknownAxis
 from fragcache.guard import shielded
-from fragcache.keys import base_key, encode_axes
+from fragcache.reading.batch import Batch
 from fragcache.reading.filling import fill
 from fragcache.reading.lookup import look_up
-from fragcache.slots import Slot
-from fragcache.store import Store, store
+from fragcache.store import store
 
 
 class _Raise:
@@ -53,7 +52,8 @@ def get_fragment(
         InvalidArguments, NoIdentity: the arguments do not name an instance.
         FragmentMissing: no item has that key, or a target found nothing; not with ``default``.
     """
-    return get_fragments(f, [args], request=request, using=using, default=default, **kwargs)[0]
+    item = as_item(args)
+    return get_fragments(f, [item], request=request, using=using, default=default, **kwargs)[0]
 
 
 def get_fragments(
@@ -72,7 +72,7 @@ def get_fragments(
     ``storable=False`` renders what is missing without storing it. Further arguments and errors
     are those of ``get_fragment``.
     """
-    fragment = shielded(None, resolve, f, using)
+    fragment = registry.find(f) or shielded(None, resolve, f, using)
     if fragment is None:
         error = unpublished(f)
         if default is RAISE:
@@ -80,11 +80,9 @@ def get_fragments(
         degrade(Event.ABSENT, str(f), "unpublished", "%s", error)
         note_unstorable()
         return [default for _item in items]
-    cache = store(using or fragment.using)
-    wanted = [item if isinstance(item, tuple) else (item,) for item in items]
+    wanted = list(items)
     try:
-        instances = [fragment.parameters.instance(arguments, kwargs) for arguments in wanted]
-        found = read(fragment, cache, instances, request=request, storable=storable)
+        found = read(fragment, using, wanted, kwargs, request=request, storable=storable)
     except (InvalidArguments, UnknownAxis) as error:
         if fragment.is_local or default is RAISE or settings.DEBUG:
             raise
@@ -92,13 +90,15 @@ def get_fragments(
         message = "%s is declared otherwise by the source than this site expects: %s"
         degrade(Event.ABSENT, fragment.name, "misfit", message, fragment.name, error)
         found = [None] * len(wanted)
-    if not fragment.is_local and None in found:
+    if None not in found:
+        return found
+    if not fragment.is_local:
         note_unstorable()
         message = "A source publishes %s, but not every instance that this site asks for."
         degrade(Event.ABSENT, fragment.name, "missing", message, fragment.name)
     return [
-        _or_default(html, default, fragment, arguments)
-        for html, arguments in zip(found, wanted, strict=True)
+        _or_default(html, default, fragment, as_arguments(item))
+        for html, item in zip(found, wanted, strict=True)
     ]
 
 
@@ -129,33 +129,40 @@ def unpublished(f: Reference) -> FragmentMissing:
 
 def read(
     fragment: Fragment,
-    cache: Store,
-    instances: Sequence[Instance],
+    using: str | None,
+    items: Sequence[Any],
+    kwargs: Mapping[str, Any],
     *,
     request: HttpRequest | None = None,
     storable: bool = True,
 ) -> list[SafeString | None]:
     """Return the HTML of instances in their order, None for those that are not to be had."""
-    if not instances:
+    if not items:
         return []
     if not conf.settings().ENABLED and fragment.is_local:
-        outputs = rendering.render_many(fragment, [i.arguments for i in instances])
+        bound = [fragment.parameters.instance(as_arguments(i), kwargs).arguments for i in items]
+        outputs = rendering.render_many(fragment, bound)
         return [None if output is None else SafeString(output.html) for output in outputs]
-    current = page.current()
-    note_axes(fragment.axes)
-    axis_values = axes.current_values(fragment.axes, request)
-    encoded_axes = encode_axes(axis_values)
-    bases = [base_key(fragment.name, instance.encoded, encoded_axes) for instance in instances]
-    slots = {
-        base: Slot(instance=instance, base=base)
-        for base, instance in zip(bases, instances, strict=True)
-    }
-    lookup = look_up(fragment, cache, list(slots.values()), current)
+    cache = store(using or fragment.using)
+    current = page.active()
+    if current is None:
+        with page.entered(page.outside()) as current:
+            return _read(Batch.of(fragment, cache, items, kwargs, request), current, storable)
+    return _read(Batch.of(fragment, cache, items, kwargs, request), current, storable)
+
+
+def _read(batch: Batch, current: page.Page, storable: bool) -> list[SafeString | None]:
+    note_axes(batch.fragment.axes)
+    lookup = look_up(batch, current)
     html = lookup.html
-    if lookup.due and fragment.is_local:
+    if lookup.due:
+        slots = {slot.base: slot for slot in lookup.due.values()}
         may_store = storable and _is_committed(current)
-        html |= fill(fragment, cache, lookup.due, current, axis_values, may_store=may_store)
-    return [SafeString(html[base]) if base in html else None for base in bases]
+        filled = fill(batch, list(slots.values()), current, may_store=may_store)
+        for position, slot in lookup.due.items():
+            if slot.base in filled:
+                html[position] = SafeString(filled[slot.base])
+    return html
 
 
 def _is_committed(current: page.Page) -> bool:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fragcache import slots as places
 from fragcache.axes import activated
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
+from fragcache.entry import Entry
 from fragcache.guard import shielded
+from fragcache.keys import head_key
+from fragcache.local import kept_many
 from fragcache.page import Page, now
+from fragcache.reading.batch import Batch
 from fragcache.rendering import render_many
 from fragcache.slots import Slot
-from fragcache.store import Store
 
 
-def fill(
-    fragment: Fragment,
-    cache: Store,
-    due: Sequence[Slot],
-    page: Page,
-    axis_values: Mapping[str, Any],
-    *,
-    may_store: bool,
-) -> dict[str, str]:
+def fill(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> dict[str, str]:
     """Return the HTML of ``due`` by base, without those that have no row.
 
     It is rendered under the axis values that are in its keys, whoever told them: an axis may read
@@ -34,11 +28,12 @@ def fill(
     Stored is what carries tokens, if ``may_store``. An error of the site's code is the caller's,
     and nothing is stored then.
     """
+    fragment, cache = batch.fragment, batch.cache
     for slot in due:
         if not fragment.is_versioned:
             slot.version = places.unique_version(page.began_at if page.is_request else now())
     rendered = []
-    with activated(axis_values):
+    with activated(batch.axis_values):
         arguments = [slot.instance.arguments for slot in due]
         outputs = render_many(fragment, arguments, fresh=may_store and cache.is_writable)
     for slot, output in zip(due, outputs, strict=True):
@@ -55,7 +50,7 @@ def fill(
     stored = storable if may_store and cache.is_writable else []
     count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
     if stored:
-        shielded([], places.write, cache, fragment, stored, with_heads=needs_heads(fragment, page))
+        _store(batch, stored, page)
     return {slot.base: slot.output.html for slot in rendered if slot.output is not None}
 
 
@@ -68,3 +63,15 @@ def needs_heads(fragment: Fragment, page: Page) -> bool:
     if not fragment.is_versioned:
         return True
     return page.is_request and (fragment.is_warmable or fragment.stale_while_revalidate > 0)
+
+
+def _store(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
+    cache, fragment = batch.cache, batch.fragment
+    nothing: Mapping[str, Entry] = {}
+    with_heads = needs_heads(fragment, page)
+    stored = shielded(nothing, places.write, cache, fragment, slots, with_heads=with_heads)
+    memory = page.memory(cache.alias)
+    copies = kept_many(stored, now(), dict.fromkeys(stored, fragment.life))
+    memory.entries.update(copies)
+    for slot in slots:
+        memory.heads.pop(head_key(slot.base, slot.digest, cache.room), None)

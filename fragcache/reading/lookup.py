@@ -1,4 +1,4 @@
-"""What the cache holds of the instances a page wants: one multi-get, and a verdict on each.
+"""What is held of the instances a page wants, and what has to be rendered.
 
 Entries are found by their version, which the page knows; without one, by the head, which costs a
 second round trip. Tokens ride along: an entry is current only under the tokens in its header.
@@ -6,155 +6,141 @@ second round trip. Tokens ride along: an entry is current only under the tokens 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
-from fragcache import tokens, transactions, versions
-from fragcache.bubbling import is_recording, note_includes, note_unstorable
+from django.utils.safestring import SafeString
+
+from fragcache import transactions, versions
+from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, count
-from fragcache.declarations import Fragment
-from fragcache.digests import digest_of
-from fragcache.entry import Entry, Kind
-from fragcache.guard import shielded
-from fragcache.keys import entry_key, head_key
-from fragcache.manifest import RemoteFragment
-from fragcache.page import Page, now
+from fragcache.keys import head_key
+from fragcache.page import Page, Wanted
+from fragcache.reading.batch import Batch
+from fragcache.reading.entries import Found, find, held
+from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.records import Head
-from fragcache.slots import Slot, includes_are_current, recorded_includes, token_names
-from fragcache.store import Store
-from fragcache.tokens import TokenName, Tokens
-
-
-class Verdict(Enum):
-    """What an entry is worth."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    MISSING = "missing"
+from fragcache.slots import Slot
+from fragcache.versions import Version
 
 
 @dataclass(slots=True)
 class Lookup:
-    """What was found, by the base of the slots' keys."""
+    """What was found, by position."""
 
-    html: dict[str, str] = field(default_factory=dict)
-    #: What has to be rendered. A slot that may be stored carries its tokens.
-    due: list[Slot] = field(default_factory=list)
-
-
-def look_up(fragment: Fragment, cache: Store, slots: Sequence[Slot], page: Page) -> Lookup:
-    """Return what the cache holds; where it is unavailable, everything is due."""
-    if isinstance(fragment, RemoteFragment):
-        return _by_head(fragment, cache, _under(fragment.digest, slots), page)
-    _under(digest_of(fragment), slots)
-    if not fragment.is_versioned:
-        return _by_head(fragment, cache, slots, page)
-    known = versions.of_instances(fragment, [slot.instance for slot in slots], page)
-    present = []
-    for slot, version in zip(slots, known, strict=True):
-        slot.version = version
-        if version is not None:
-            present.append(slot)
-    count(Event.ABSENT, fragment.name, len(slots) - len(present))
-    return _by_version(fragment, cache, present, page)
+    #: None for what is not there, or due.
+    html: list[SafeString | None]
+    #: Where what is due will lie. Positions of one instance share a slot, which carries its tokens
+    #: if it may be stored.
+    due: dict[int, Slot] = field(default_factory=dict)
 
 
-def _by_version(fragment: Fragment, cache: Store, slots: Sequence[Slot], page: Page) -> Lookup:
-    keys = {slot.base: entry_key(slot.base, slot.suffix, cache.room) for slot in slots}
-    found, current = _fetch(fragment, cache, slots, keys.values())
-    entries = {slot.base: found.get(keys[slot.base]) for slot in slots}
-    return _judged(fragment, slots, entries, current, page)
+def look_up(batch: Batch, page: Page) -> Lookup:
+    """Return what is held or fetched; where the cache is unavailable, everything is due."""
+    if not batch.fragment.is_local:
+        return _served_as_stale(batch, *_by_head(batch, page))
+    if not batch.fragment.is_versioned:
+        heads, found = _by_head(batch, page)
+        slots = {n: batch.slot(n) for n, html in enumerate(found.html) if html is None}
+        for position, slot in slots.items():
+            slot.head = heads[position]
+        return _due(batch, found, slots, page)
+    return _by_version(batch, page)
 
 
-def _by_head(fragment: Fragment, cache: Store, slots: Sequence[Slot], page: Page) -> Lookup:
-    keys = {slot.base: head_key(slot.base, slot.digest, cache.room) for slot in slots}
-    found, current = _fetch(fragment, cache, slots, keys.values())
-    entry_keys = {}
-    for slot in slots:
-        record = found.get(keys[slot.base])
-        if record is not None and record.kind == Kind.HEAD:
-            slot.head = Head.unpack(record.payload)
-            if not slot.head.is_tombstone:
-                entry_keys[slot.base] = entry_key(slot.base, slot.head.suffix, cache.room)
-    found = shielded({}, cache.read_many, entry_keys.values())
-    entries = {slot.base: found.get(entry_keys.get(slot.base, "")) for slot in slots}
-    return _judged(fragment, slots, entries, current, page)
+def _by_version(batch: Batch, page: Page) -> Lookup:
+    if (html := held(batch, page)) is not None:
+        count(Event.HIT, batch.fragment.name, len(html))
+        return Lookup([*html])
+    known: dict[int, Version | None] = {}
+    if batch.rows is not None:
+        keys: Sequence[str | None] = batch.rows.keys(batch.cache.room)
+    else:
+        known = _versions(batch, range(len(batch.items)), page)
+        count(Event.ABSENT, batch.fragment.name, sum(v is None for v in known.values()))
+        keys = batch.entry_keys([None if v is None else v.encoded for v in known.values()])
+    found = find(batch, page, keys)
+    if None not in found.html:
+        count(Event.HIT, batch.fragment.name, len(found.html))
+        return Lookup(found.html)
+    positions = [
+        position
+        for position, (key, html) in enumerate(zip(keys, found.html, strict=True))
+        if html is None and key is not None
+    ]
+    known = known or _versions(batch, positions, page)
+    slots = {position: batch.slot(position, known[position]) for position in positions}
+    return _due(batch, found, slots, page)
 
 
-def _under(digest: str, slots: Sequence[Slot]) -> Sequence[Slot]:
-    for slot in slots:
-        slot.digest = digest
-    return slots
+def _versions(batch: Batch, positions: Sequence[int], page: Page) -> dict[int, Version | None]:
+    """Return the versions of instances, None where there is no row."""
+    instances = [batch.instance(position) for position in positions]
+    found = versions.of_instances(batch.fragment, instances, page)
+    return dict(zip(positions, found, strict=True))
 
 
-def _fetch(
-    fragment: Fragment, cache: Store, slots: Sequence[Slot], keys: Iterable[str]
-) -> tuple[Mapping[str, Entry], Tokens | None]:
-    """Return values and tokens of one multi-get; no tokens where the cache is unavailable."""
-    names = [name for slot in slots for name in token_names(fragment, slot.instance)]
-    token_keys = tokens.keys_of(cache, dict.fromkeys(names))
-    wanted = [*keys, *(key for copies in token_keys.values() for key in copies)]
-    stored = shielded(None, cache.fetch_many, wanted)
-    if stored is None:
-        return {}, None
-    found = cache.open_many(stored)
-    return found, shielded(None, tokens.settle, cache, token_keys, stored, found)
+def _by_head(batch: Batch, page: Page) -> tuple[list[Head | None], Found]:
+    keys = [
+        head_key(batch.base(position), batch.digest, batch.cache.room)
+        for position in range(len(batch.arguments))
+    ]
+    records = page.memory(batch.cache.alias).heads
+    names = batch.distinct_token_names()
+    if known_tokens(batch.cache, page, names) is None or not records.keys() >= set(keys):
+        wanted = Wanted(heads=dict.fromkeys(keys), names=names)
+        if fetch(batch.cache, page, wanted) is None:
+            nothing: list[None] = [None] * len(keys)
+            return [*nothing], Found([*nothing], [*nothing], None)
+    heads = [
+        None if (record := records[key]) is None else Head.unpack(record.payload) for key in keys
+    ]
+    return heads, find(
+        batch,
+        page,
+        [
+            None if head is None or head.is_tombstone else batch.entry_key(position, head.suffix)
+            for position, head in enumerate(heads)
+        ],
+    )
 
 
-def _judged(
-    fragment: Fragment,
-    slots: Sequence[Slot],
-    entries: Mapping[str, Entry | None],
-    current: Tokens | None,
-    page: Page,
-) -> Lookup:
-    lookup = Lookup()
-    moment = now()
-    verdicts = dict.fromkeys(Verdict, 0)
+def _due(batch: Batch, found: Found, slots: dict[int, Slot], page: Page) -> Lookup:
+    """Return the lookup in which ``slots`` are due, with tokens where they may be stored."""
     awaited = transactions.awaited()
-    for slot in slots:
-        names = token_names(fragment, slot.instance)
-        pair = current.pair(*names) if current and awaited.isdisjoint(names) else None
-        entry = entries[slot.base]
-        verdict = _verdict(entry, pair, current, moment, names, may_check_code=fragment.is_local)
-        verdicts[verdict] += 1
-        may_serve = verdict is Verdict.FRESH or not fragment.is_local
-        if entry is not None and verdict is not Verdict.MISSING and may_serve:
-            lookup.html[slot.base] = entry.payload.decode()
-            if verdict is Verdict.STALE:
-                note_unstorable()
-            if is_recording():
-                note_includes(recorded_includes(entry))
+    due: dict[str, Slot] = {}
+    for position, slot in slots.items():
+        if slot.base in due:
             continue
-        if current and pair and current.allow_storing(names, page):
-            slot.tokens = pair
-        lookup.due.append(slot)
-    _count(fragment, verdicts)
-    return lookup
+        due[slot.base] = slot
+        names = batch.token_names(position)
+        if found.tokens and awaited.isdisjoint(names) and found.tokens.allow_storing(names, page):
+            slot.tokens = found.tokens.pair(*names)
+    name = batch.fragment.name
+    stale = sum(_is_stale(batch, found, position) for position in slots)
+    count(Event.HIT, name, len(found.html) - found.html.count(None))
+    count(Event.STALE, name, stale)
+    count(Event.MISSING, name, len(slots) - stale)
+    return Lookup(found.html, {position: due[slot.base] for position, slot in slots.items()})
 
 
-def _verdict(
-    entry: Entry | None,
-    pair: bytes | None,
-    current: Tokens | None,
-    moment: int,
-    names: Sequence[TokenName],
-    *,
-    may_check_code: bool,
-) -> Verdict:
-    """Return what an entry is worth; a target has no code to check it against."""
-    if entry is None or entry.kind != Kind.HTML:
-        return Verdict.MISSING
-    if current and current.have_purged(entry.tokens, names):
-        return Verdict.MISSING
-    is_current = entry.tokens == pair and (not may_check_code or includes_are_current(entry))
-    is_in_time = not entry.fresh_until or moment <= entry.fresh_until
-    return Verdict.FRESH if is_current and is_in_time else Verdict.STALE
+def _served_as_stale(batch: Batch, _heads: Sequence[Head | None], found: Found) -> Lookup:
+    """Return what a target shows: what is stale too, unless it was purged."""
+    name = batch.fragment.name
+    count(Event.HIT, name, len(found.html) - found.html.count(None))
+    for position, html in enumerate(found.html):
+        copy = found.copies[position]
+        if html is None and copy is not None and _is_stale(batch, found, position):
+            found.html[position] = copy.html
+            note_unstorable()
+            count(Event.STALE_SERVED, name)
+    count(Event.MISSING, name, found.html.count(None))
+    return Lookup(found.html)
 
 
-def _count(fragment: Fragment, verdicts: Mapping[Verdict, int]) -> None:
-    stale = Event.STALE if fragment.is_local else Event.STALE_SERVED
-    count(Event.HIT, fragment.name, verdicts[Verdict.FRESH])
-    count(Event.MISSING, fragment.name, verdicts[Verdict.MISSING])
-    count(stale, fragment.name, verdicts[Verdict.STALE])
+def _is_stale(batch: Batch, found: Found, position: int) -> bool:
+    """Whether there is an entry, and no purge forbids to serve it."""
+    copy = found.copies[position]
+    if copy is None or found.tokens is None:
+        return copy is not None
+    return not found.tokens.have_purged(copy.tokens, batch.token_names(position))

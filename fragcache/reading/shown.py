@@ -57,7 +57,8 @@ def _without_nones(
 ) -> list[str]:
     """Return the HTML of instances; None in the place of a row, as in an empty relation, is ""."""
     fragment = registry.find(f)
-    if fragment is None or fragment.item_model is None:
+    model = fragment and fragment.item_model
+    if model is None or set(map(type, items)) == {model}:
         return get_fragments(f, items, request=request, default="", **kwargs)
     present = [n for n, item in enumerate(items) if not _stands_for_no_row(item)]
     html = get_fragments(f, [items[n] for n in present], request=request, default="", **kwargs)

@@ -13,7 +13,7 @@ from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
 from django.utils.safestring import SafeString
 
-from fragcache.arguments import RESERVED
+from fragcache.arguments import RESERVED, as_item
 from fragcache.exceptions import InvalidArguments
 from fragcache.reading import shown_fragments
 from fragcache.templates import SHOWN_FRAGMENT, resolve_argument
@@ -41,7 +41,7 @@ class FragmentNode(Node):
     def render(self, context: Context) -> str:
         undefined: list[str] = []
         args = tuple(resolve_argument(value, context, undefined) for value in self.args)
-        return self.placed(context, self.shown(context, [args], undefined)[0])
+        return self.placed(context, self.shown(context, [as_item(args)], undefined)[0])
 
     def shown(self, context: Context, items: Sequence[Any], undefined: list[str]) -> list[str]:
         """Return the HTML of the instances, "" for those that are not to be had."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Sequence
 from typing import Final
 
 from fragcache import tokens
 from fragcache.declarations import Fragment
-from fragcache.entry import Entry, Kind
+from fragcache.entry import Entry, Field, Kind
 from fragcache.keys import entry_key, head_key
 from fragcache.page import now
 from fragcache.records import Head
@@ -49,16 +50,17 @@ def _read_heads(
 ) -> list[tuple[Slot, Entry]]:
     """Give slots their tokens and stored heads; return those whose head is believed."""
     head_keys = {slot.base: head_key(slot.base, slot.digest, cache.room) for slot in slots}
-    names = [name for slot in slots for name in token_names(fragment, slot.instance)]
+    names = [name for slot in slots for name in token_names(fragment, slot.instance.encoded)]
     token_keys = tokens.keys_of(cache, dict.fromkeys(names))
     wanted = [*head_keys.values(), *(key for copies in token_keys.values() for key in copies)]
+    began = time.monotonic()
     stored = cache.fetch_many(wanted)
     found = cache.open_many(stored)
-    settled = tokens.settle(cache, token_keys, stored, found, may_write=not dry)
+    settled = tokens.settle(cache, token_keys, stored, found, began, may_write=not dry)
     heads = []
     for slot in slots:
         key = head_keys[slot.base]
-        slot.tokens = settled.pair(*token_names(fragment, slot.instance))
+        slot.tokens = settled.pair(*token_names(fragment, slot.instance.encoded))
         slot.head_bytes = stored.get(key)
         head = found.get(key)
         if head is not None and head.kind == Kind.HEAD:
@@ -75,7 +77,7 @@ def _is_current(fragment: Fragment, cache: Store, slot: Slot, head: Entry) -> bo
         and not slot.head.is_tombstone
         and head.tokens == slot.tokens
         and cache.seals_like(slot.head_bytes)
-        and includes_are_current(head)
+        and includes_are_current(head.field(Field.INCLUDES))
         and not _is_old(fragment, slot, head)
     )
 

@@ -1,0 +1,112 @@
+"""A batch: what one call asks for, instances of one fragment under one set of axis values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+from fragcache import axes
+from fragcache.arguments import Instance, as_arguments
+from fragcache.declarations import Fragment
+from fragcache.digests import digest_of
+from fragcache.keys import base_key, encode_axes, entry_key, entry_keys
+from fragcache.manifest import RemoteFragment
+from fragcache.reading.rows import Rows, rows_of
+from fragcache.slots import Slot, token_names
+from fragcache.store import Store
+from fragcache.tokens import TokenName
+from fragcache.versions import Version
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """Instances by position; what they have in common is made once."""
+
+    fragment: Fragment
+    cache: Store
+    items: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    axis_values: Mapping[str, Any]
+    #: The axis values as keys have them.
+    axes: str
+    digest: str
+    #: The items, where they are rows that carry all that their keys are made of.
+    rows: Rows | None
+    _arguments: Sequence[str] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        fragment: Fragment,
+        cache: Store,
+        items: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        request: HttpRequest | None,
+    ) -> Batch:
+        """Return the batch that a call asks for.
+
+        Raises:
+            InvalidArguments, NoIdentity: the items name no instances.
+            UnknownAxis: this site lacks an axis of the fragment.
+        """
+        values = axes.current_values(fragment.axes, request)
+        encoded_axes = encode_axes(values)
+        digest = fragment.digest if isinstance(fragment, RemoteFragment) else digest_of(fragment)
+        rows = rows_of(fragment, items, kwargs, encoded_axes, digest)
+        batch = cls(
+            fragment=fragment,
+            cache=cache,
+            items=items,
+            kwargs=kwargs,
+            axis_values=values,
+            axes=encoded_axes,
+            digest=digest,
+            rows=rows,
+        )
+        if rows is None:
+            _ = batch.arguments  # which says what is wrong with them
+        return batch
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """The arguments of each instance as keys have them."""
+        if self._arguments is None:
+            self._arguments = self.fragment.parameters.encoded(self.items, self.kwargs)
+        return self._arguments
+
+    def instance(self, position: int) -> Instance:
+        return self.fragment.parameters.instance(as_arguments(self.items[position]), self.kwargs)
+
+    def base(self, position: int) -> str:
+        """Return what the keys of an instance have in common."""
+        return base_key(self.fragment.name, self.arguments[position], self.axes)
+
+    def entry_keys(self, versions: Sequence[str | None]) -> list[str | None]:
+        """Return the keys of the entries of these versions, None for None."""
+        common = self.fragment.name, self.axes, self.digest
+        return entry_keys(common, self.arguments, versions, self.cache.room)
+
+    def entry_key(self, position: int, suffix: str) -> str:
+        return entry_key(self.base(position), suffix, self.cache.room)
+
+    def token_names(self, position: int) -> tuple[TokenName, ...]:
+        return token_names(self.fragment, self.arguments[position])
+
+    def distinct_token_names(self) -> dict[TokenName, None]:
+        """Return the token names of all instances, each once."""
+        if not self.fragment.is_stamped:  # optimisation: they share one
+            return {self.fragment.token_name: None}
+        positions = range(len(self.items))
+        return dict.fromkeys(name for n in positions for name in self.token_names(n))
+
+    def slot(self, position: int, version: Version | None = None) -> Slot:
+        """Return the place of an instance, to write it."""
+        return Slot(
+            instance=self.instance(position),
+            base=self.base(position),
+            digest=self.digest,
+            version=version,
+        )

@@ -1,0 +1,123 @@
+"""Entries under keys that are known: what a page or the process holds of them, or the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+from django.utils.safestring import SafeString
+
+from fragcache import transactions
+from fragcache.bubbling import is_recording, note_includes
+from fragcache.local import Kept
+from fragcache.page import Page, Wanted, now
+from fragcache.reading.batch import Batch
+from fragcache.reading.fetching import fetch, known_tokens
+from fragcache.slots import includes_are_current, recorded_includes
+from fragcache.tokens import Tokens
+
+
+class Found(NamedTuple):
+    """Entries in the order of their keys."""
+
+    #: Those that are fresh.
+    html: list[SafeString | None]
+    #: The stale ones as well.
+    copies: list[Kept | None]
+    #: None where the cache is unavailable.
+    tokens: Tokens | None
+
+
+def held(batch: Batch, page: Page) -> list[SafeString] | None:
+    """Return the HTML of all instances if the process holds it, without making a key."""
+    local = batch.cache.local
+    if batch.rows is None or not local.is_on:
+        return None
+    current = known_tokens(batch.cache, page, batch.distinct_token_names())
+    html = _fresh(batch, local.get_many(batch.rows.names()), current)
+    return None if None in html else cast("list[SafeString]", html)
+
+
+def find(batch: Batch, page: Page, keys: Sequence[str | None]) -> Found:
+    """Return the entries under ``keys``, None for what is absent and for a key that is None.
+
+    What is held is looked at first. Where that is not current any more, the cache may have what
+    another process has put in its place; hence up to two round trips after an invalidation.
+    """
+    entries = page.memory(batch.cache.alias).entries
+    current = known_tokens(batch.cache, page, batch.distinct_token_names())
+    while True:
+        copies = _copies(batch, page, keys)
+        html = _fresh(batch, copies, current)
+        if current is not None and None not in html:
+            return Found(html, copies, current)
+        absent = [
+            key
+            for key, copy, text in zip(keys, copies, html, strict=True)
+            if text is None
+            and key is not None
+            and key not in entries
+            and (copy is None or current is not None)
+        ]
+        if current is not None and not absent:
+            return Found(html, copies, current)
+        life = batch.fragment.life
+        wanted = Wanted(dict.fromkeys(absent, life), names=batch.distinct_token_names())
+        current = fetch(batch.cache, page, wanted)
+        if current is None:
+            return Found(html, copies, None)
+
+
+def _copies(batch: Batch, page: Page, keys: Sequence[str | None]) -> list[Kept | None]:
+    """Return what the page has fetched, which the process keeps, and what it has kept."""
+    entries = page.memory(batch.cache.alias).entries
+    local = batch.cache.local
+    if not local.is_on:
+        return list(map(entries.get, keys))
+    names = batch.rows.names() if batch.rows else keys
+    copies = local.get_many(names)
+    if entries:
+        fetched = {}
+        for position, (key, name) in enumerate(zip(keys, names, strict=True)):
+            if (copy := entries.get(key)) is not None:
+                copies[position] = fetched[name] = copy
+        local.keep(fetched)
+    return copies
+
+
+def _fresh(
+    batch: Batch, copies: Sequence[Kept | None], current: Tokens | None
+) -> list[SafeString | None]:
+    if current is None:
+        return [None] * len(copies)
+    moment = now()
+    pairs = _token_pairs(batch, current)
+    return [
+        copy.html
+        if copy is not None
+        and copy.tokens == pair
+        and moment <= copy.until
+        and (copy.includes is None or _is_of_this_code(batch, copy.includes))
+        else None
+        for copy, pair in zip(copies, pairs, strict=True)
+    ]
+
+
+def _token_pairs(batch: Batch, current: Tokens) -> list[bytes | None]:
+    """Return the tokens that each entry must carry, None where no entry is current."""
+    awaited = transactions.awaited()
+    if not batch.fragment.is_stamped:  # optimisation: they share one
+        name = batch.fragment.token_name
+        pair = None if name in awaited else current.pair(name)
+        return [pair] * len(batch.items)
+    return [
+        current.pair(*names) if awaited.isdisjoint(names) else None
+        for names in map(batch.token_names, range(len(batch.items)))
+    ]
+
+
+def _is_of_this_code(batch: Batch, includes: bytes) -> bool:
+    """Whether the templates that a variable chose are current; a target has none to compare."""
+    if is_recording():
+        note_includes(recorded_includes(includes))
+    return not batch.fragment.is_local or includes_are_current(includes)

@@ -1,0 +1,108 @@
+"""Rows that carry their version: what most pages show, without the cost of the general way.
+
+A name of (shelf, primary key, version) is made and looked up in process memory in a third of the
+time that its key takes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import operator
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from fragcache.declarations import Fragment
+from fragcache.keys import base_key, encoder_of, fit, microseconds
+
+_EXACT_ZONES: Final = frozenset({None, dt.UTC})
+_zone_of = operator.attrgetter("tzinfo")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shelf:
+    """What the keys of rows have in common; compared, and hashed, by identity."""
+
+    before_pk: str
+    before_version: str
+    end: str
+
+    def keys(self, identities: Sequence[tuple[Any, Any]], room: int) -> list[str]:
+        """Return the keys of the entries of (primary key, version), all of the same types."""
+        pk, version = identities[0]
+        encode_pk = encoder_of(type(pk))
+        encode_version = microseconds if isinstance(version, dt.datetime) else int
+        start, middle, end = self.before_pk, self.before_version, self.end
+        keys = [
+            f"{start}{encode_pk(pk)}{middle}{encode_version(version)}{end}"
+            for pk, version in identities
+        ]
+        return [key if len(key) <= room else fit(key, room) for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Primary keys and versions of rows of one model, on their shelf."""
+
+    shelf: Shelf
+    identities: Sequence[tuple[Any, Any]]
+
+    def names(self) -> list[Hashable]:
+        """Return what copies of the rows' entries are kept under."""
+        shelf = self.shelf
+        return [(shelf, pk, version) for pk, version in self.identities]
+
+    def keys(self, room: int) -> list[str]:
+        """Return the keys of the rows' entries."""
+        return self.shelf.keys(self.identities, room)
+
+
+def rows_of(
+    fragment: Fragment, items: Sequence[Any], kwargs: Mapping[str, Any], axes: str, digest: str
+) -> Rows | None:
+    """Return the rows that ``items`` are, None unless they carry all that their keys are made of.
+
+    Raises:
+        InvalidArguments: ``kwargs`` do not fit the fragment.
+    """
+    read = fragment.read_identity
+    if read is None or set(map(type, items)) != {fragment.item_model}:
+        return None
+    rest = fragment.parameters.encoded_rest(kwargs)
+    try:
+        identities = [read(item.__dict__) for item in items]
+    except KeyError:  # deferred
+        return None
+    pks, versions = zip(*identities, strict=True)
+    is_usual = set(map(type, pks)) == {fragment.parameters.pk_type} and _are_exact(versions)
+    if rest is None or not is_usual:
+        return None
+    return Rows(_shelf(fragment.name, rest, axes, digest), identities)
+
+
+def key_of(name: Hashable, room: int) -> str | None:
+    """Return the key of the entry that a copy's name tells."""
+    match name:
+        case (Shelf() as shelf, pk, version):
+            return shelf.keys([(pk, version)], room)[0]
+        case str():
+            return name
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _shelf(name: str, rest: str, axes: str, digest: str) -> Shelf:
+    before_pk, before_version = base_key(name, "\0", axes).split("\0")
+    return Shelf(before_pk, f"{rest}{before_version}:", f".{digest}")
+
+
+def _are_exact(versions: Sequence[Any]) -> bool:
+    """Whether no two of them are equal under different keys.
+
+    In one time zone two moments are, when clocks are set back: equal in Python, an hour apart.
+    """
+    kinds = set(map(type, versions))
+    if kinds == {dt.datetime}:
+        return _EXACT_ZONES.issuperset(map(_zone_of, versions))
+    return kinds == {int}

@@ -27,6 +27,7 @@ VENV = .venv/$(PAIR)
 PY = $(VENV)/bin/python
 EXTRAS = test,lint$(if $(wildcard tests/browser),$(comma)browser)
 DEMO_VENV = .venv/demo-$(PAIR)
+BENCH_VENV = .venv/bench-$(PAIR)
 comma = ,
 CACHE = embedded
 ARGS =
@@ -65,9 +66,8 @@ soak: $(VENV)/installed ## Run the tests that take minutes
 	@if test -d tests/soak; then $(PY) -m pytest -m soak tests/soak $(ARGS); \
 		else echo 'There are no soak tests.'; fi
 
-bench: $(VENV)/installed ## Run the benchmarks
-	@if test -f benchmarks/__main__.py; then exec $(PY) -m benchmarks $(ARGS); \
-		else echo 'There are no benchmarks.'; fi
+bench: $(BENCH_VENV)/installed ## Measure speed beside peers, ARGS="--quick --only redis"
+	@exec $(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
 
 clean: ## Remove the environments, caches and reports
 	rm -rf .venv .ruff_cache .mypy_cache .pytest_cache .coverage htmlcov dist build
@@ -83,4 +83,10 @@ $(DEMO_VENV)/installed: pyproject.toml
 	@echo "== installing into $(DEMO_VENV)"
 	@test -x $(DEMO_VENV)/bin/python || $(PYTHON) -m venv $(DEMO_VENV)
 	@$(DEMO_VENV)/bin/python $(INSTALL) --editable '.[demo]' 'Django~=$(DJANGO).0'
+	@touch $@
+
+$(BENCH_VENV)/installed: pyproject.toml
+	@echo "== installing into $(BENCH_VENV)"
+	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python $(INSTALL) --editable '.[bench]' 'Django~=$(DJANGO).0'
 	@touch $@

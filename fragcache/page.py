@@ -7,7 +7,7 @@ age. Outside of a request each outermost call is a page of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -25,8 +25,8 @@ class Wanted:
 
     #: Keys of entries, and the seconds that a copy may be kept.
     entries: dict[str, float | None] = field(default_factory=dict)
-    #: Keys of heads.
-    heads: dict[str, None] = field(default_factory=dict)
+    #: Keys of heads, and of the entry that one names the base of the key and the seconds.
+    heads: dict[str, tuple[str, float | None]] = field(default_factory=dict)
     #: Names of tokens.
     names: dict[Any, None] = field(default_factory=dict)
 
@@ -44,10 +44,10 @@ class Memory:
     heads: dict[str, Entry | None] = field(default_factory=dict)
     #: What the next multi-get brings as well.
     wishes: Wanted = field(default_factory=Wanted)
+    #: What was prefetched by one call, by the base of its keys.
+    groups: dict[str, Any] = field(default_factory=dict)
     #: What was asked for, where someone learns it.
-    used: Wanted | None = None
-    #: Where instances lie that are to be rendered together, by key.
-    groups: dict[Hashable, Any] = field(default_factory=dict)
+    used: list[Any] | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -59,13 +59,15 @@ class Page:
     #: Microseconds since 1970 UTC: comparable, roughly, with other machines.
     began_at: int
     is_request: bool = False
+    #: Whether someone learns what the page asks for.
+    is_learned: bool = False
     memories: dict[str, Memory] = field(default_factory=dict)
 
     def memory(self, alias: str) -> Memory:
         """Return what the page has fetched of a cache alias."""
         memory = self.memories.get(alias)
         if memory is None:
-            memory = self.memories[alias] = Memory()
+            memory = self.memories[alias] = Memory(used=[] if self.is_learned else None)
         return memory
 
 
@@ -87,6 +89,11 @@ def outside() -> Page:
     return _begin(is_request=False)
 
 
+def of_request() -> Page:
+    """Return a page of a request that begins now."""
+    return _begin(is_request=True)
+
+
 @contextmanager
 def entered(page: Page) -> Iterator[Page]:
     """Make ``page`` the one being built."""
@@ -95,6 +102,14 @@ def entered(page: Page) -> Iterator[Page]:
         yield page
     finally:
         _current.reset(reset)
+
+
+def of_render(state: dict[Any, Any]) -> Page:
+    """Return the page that a template's render is, outside of a request; ``state`` is its own."""
+    page: Page | None = state.get(Page)
+    if page is None:
+        page = state[Page] = outside()
+    return page
 
 
 def now() -> int:
@@ -107,7 +122,7 @@ def _begin(*, is_request: bool) -> Page:
 
 
 def _request_began(**_kwargs: object) -> None:
-    _current.set(_begin(is_request=True))
+    _current.set(of_request())
 
 
 def _request_ended(**_kwargs: object) -> None:

@@ -44,6 +44,14 @@ def has_written() -> bool:
     ) or any(map(_is_managed_by_hand, connections.all(initialized_only=True)))
 
 
+def is_committed(current: page.Page) -> bool:
+    """Whether what this thread reads of the database is committed, and not older than the page."""
+    if not is_open():
+        return True
+    # A transaction's snapshot is as old as the transaction, which began within the request.
+    return current.is_request and not has_written()
+
+
 def on_commit(names: Iterable[Any], call: Callable[[], None]) -> None:
     """Call ``call`` when this thread's transaction commits, at once where none is open.
 

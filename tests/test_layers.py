@@ -16,7 +16,7 @@ PLACE_IT = "has no layer: place it in LAYERS of tests/test_layers.py."
 
 #: From the lowest to the highest. A module may import those of its own layer and of lower ones.
 LAYERS: dict[str, str] = {
-    "foundations": "conf exceptions suggestions",
+    "foundations": "bounded conf exceptions suggestions",
     "values": "keys entry",
     "storage": "backends counters guard local page records store tokens transactions",
     "declared": (

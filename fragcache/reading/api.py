@@ -10,16 +10,15 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from fragcache import conf, manifest, page, registry, rendering, transactions
+from fragcache import conf, page, rendering
 from fragcache.arguments import as_arguments, as_item
-from fragcache.bubbling import note_axes, note_unstorable
+from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
-from fragcache.exceptions import FragmentMissing, InvalidArguments, UnknownAxis
-from fragcache.guard import shielded
+from fragcache.exceptions import InvalidArguments, UnknownAxis
 from fragcache.reading.batch import Batch
-from fragcache.reading.filling import fill
-from fragcache.reading.lookup import look_up
+from fragcache.reading.pipeline import read
+from fragcache.reading.resolving import Reference, find, unpublished
 from fragcache.store import store
 
 
@@ -30,8 +29,6 @@ class _Raise:
 
 #: The default of ``default=``: a missing instance raises ``FragmentMissing``.
 RAISE: Final = _Raise()
-
-Reference = str | Fragment | type[Fragment]
 
 
 def get_fragment(
@@ -72,7 +69,7 @@ def get_fragments(
     ``storable=False`` renders what is missing without storing it. Further arguments and errors
     are those of ``get_fragment``.
     """
-    fragment = registry.find(f) or shielded(None, resolve, f, using)
+    fragment = find(f, using)
     if fragment is None:
         error = unpublished(f)
         if default is RAISE:
@@ -82,7 +79,7 @@ def get_fragments(
         return [default for _item in items]
     wanted = list(items)
     try:
-        found = read(fragment, using, wanted, kwargs, request=request, storable=storable)
+        found = _found(fragment, using, wanted, kwargs, request=request, storable=storable)
     except (InvalidArguments, UnknownAxis) as error:
         if fragment.is_local or default is RAISE or settings.DEBUG:
             raise
@@ -102,41 +99,15 @@ def get_fragments(
     ]
 
 
-def resolve(f: Reference, using: str | None = None) -> Fragment | None:
-    """Return a fragment, local or published; None where a source is silent.
-
-    Raises:
-        UnknownFragment: neither this site nor a source declares it.
-        CacheUnavailable: this site does not declare it, and a source cannot be asked.
-    """
-    fragment = registry.find(f)
-    if fragment is not None:
-        return fragment
-    cache = store(using)
-    published = manifest.find(cache, f) if isinstance(f, str) else None
-    if published is None and cache.is_writable:
-        raise registry.unknown(f)
-    return published
-
-
-def unpublished(f: Reference) -> FragmentMissing:
-    """Return the error for a name that a target knows nothing of."""
-    return FragmentMissing(
-        f"No source has published a fragment called {f!r} in this cache: run warm_fragments on "
-        "the source, and see that both sites have one KEY_PREFIX and the same SECRET_KEYS."
-    )
-
-
-def read(
+def _found(
     fragment: Fragment,
     using: str | None,
     items: Sequence[Any],
     kwargs: Mapping[str, Any],
     *,
-    request: HttpRequest | None = None,
-    storable: bool = True,
+    request: HttpRequest | None,
+    storable: bool,
 ) -> list[SafeString | None]:
-    """Return the HTML of instances in their order, None for those that are not to be had."""
     if not items:
         return []
     if not conf.settings().ENABLED and fragment.is_local:
@@ -145,32 +116,10 @@ def read(
         return [None if output is None else SafeString(output.html) for output in outputs]
     cache = store(using or fragment.using)
     current = page.active()
-    if current is None:
-        with page.entered(page.outside()) as current:
-            return _read(Batch.of(fragment, cache, items, kwargs, request), current, storable)
-    return _read(Batch.of(fragment, cache, items, kwargs, request), current, storable)
-
-
-def _read(batch: Batch, current: page.Page, storable: bool) -> list[SafeString | None]:
-    note_axes(batch.fragment.axes)
-    lookup = look_up(batch, current)
-    html = lookup.html
-    if lookup.due:
-        slots = {slot.base: slot for slot in lookup.due.values()}
-        may_store = storable and _is_committed(current)
-        filled = fill(batch, list(slots.values()), current, may_store=may_store)
-        for position, slot in lookup.due.items():
-            if slot.base in filled:
-                html[position] = SafeString(filled[slot.base])
-    return html
-
-
-def _is_committed(current: page.Page) -> bool:
-    """Whether what this thread reads of the database is committed, and not older than the page."""
-    if not transactions.is_open():
-        return True
-    # A transaction's snapshot is as old as the transaction, which began within the request.
-    return current.is_request and not transactions.has_written()
+    if current is not None:
+        return read(Batch.of(fragment, cache, items, kwargs, request), current, storable=storable)
+    with page.entered(page.outside()) as current:
+        return read(Batch.of(fragment, cache, items, kwargs, request), current, storable=storable)
 
 
 def _or_default(

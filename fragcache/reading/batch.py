@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,10 @@ class Batch:
         """Return the keys of the entries of these versions, None for None."""
         common = self.fragment.name, self.axes, self.digest
         return entry_keys(common, self.arguments, versions, self.cache.room)
+
+    def local_names(self, keys: Sequence[str | None]) -> Sequence[Hashable]:
+        """Return what copies of the entries under ``keys`` are kept under."""
+        return self.rows.names() if self.rows else keys
 
     def entry_key(self, position: int, suffix: str) -> str:
         return entry_key(self.base(position), suffix, self.cache.room)

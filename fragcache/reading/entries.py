@@ -74,7 +74,7 @@ def _copies(batch: Batch, page: Page, keys: Sequence[str | None]) -> list[Kept |
     local = batch.cache.local
     if not local.is_on:
         return list(map(entries.get, keys))
-    names = batch.rows.names() if batch.rows else keys
+    names = batch.local_names(keys)
     copies = local.get_many(names)
     if entries:
         fetched = {}

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Final
 
 from fragcache import conf, tokens
 from fragcache.bubbling import is_recording
 from fragcache.entry import Kind
 from fragcache.guard import shielded
+from fragcache.keys import entry_key
 from fragcache.local import kept_many
-from fragcache.page import Page, Wanted, now
+from fragcache.page import Memory, Page, Wanted, now
+from fragcache.records import Head
 from fragcache.store import Store
 from fragcache.tokens import TokenName, Tokens
+
+#: Seconds for which a page trusts the tokens that it has read itself.
+PAGE_TRUST: Final = 1.0
 
 
 def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
     """Bring entries and heads into the page's memory; return the tokens, None without the cache."""
     memory = page.memory(cache.alias)
-    wanted.add(memory.wishes)
-    memory.wishes = Wanted()
+    wishes, memory.wishes = memory.wishes, Wanted()
+    wanted.add(wishes)
     token_keys = tokens.keys_of(cache, wanted.names)
     of_tokens = [key for copies in token_keys.values() for key in copies]
     began = time.monotonic()
@@ -35,16 +41,29 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
     for key in wanted.heads:
         head = found.get(key)
         memory.heads[key] = head if head is not None and head.kind == Kind.HEAD else None
+    _wish_for_entries(cache, memory, wishes)
     return shielded(None, tokens.settle, cache, token_keys, stored, found, began)
+
+
+def _wish_for_entries(cache: Store, memory: Memory, wishes: Wanted) -> None:
+    """Let the next fetch bring the entries that wished heads name."""
+    for key, (base, life) in wishes.heads.items():
+        record = memory.heads[key]
+        if record is not None:
+            named = entry_key(base, Head.unpack(record.payload).suffix, cache.room)
+            if named not in memory.entries:
+                memory.wishes.entries[named] = life
 
 
 def known_tokens(cache: Store, page: Page, names: Iterable[TokenName]) -> Tokens | None:
     """Return the tokens if they need not be read again.
 
-    Copies are trusted for INVALIDATION_LAG; inside of a render, whose output may be stored, only
-    those that this page has read. Tests clear a cache of their own process, which tells nobody.
+    Those that this page has read are good for a second. Outside of a render, whose output may be
+    stored, the process's copies are trusted for INVALIDATION_LAG; not in tests that keep fragments
+    in their own process, since they clear such a cache without telling anybody.
     """
-    if conf.is_testing() and not cache.backend.shared:
-        return None
-    since = time.monotonic() - conf.settings().INVALIDATION_LAG
-    return tokens.recall(cache, names, max(since, page.began) if is_recording() else since)
+    moment = time.monotonic()
+    since = max(page.began, moment - PAGE_TRUST)
+    if not is_recording() and (cache.backend.shared or not conf.is_testing()):
+        since = min(since, moment - conf.settings().INVALIDATION_LAG)
+    return tokens.recall(cache, names, since)

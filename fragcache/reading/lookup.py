@@ -6,14 +6,14 @@ second round trip. Tokens ride along: an entry is current only under the tokens 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.utils.safestring import SafeString
 
 from fragcache import transactions, versions
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event, count
+from fragcache.counters import Event
 from fragcache.keys import head_key
 from fragcache.page import Page, Wanted
 from fragcache.reading.batch import Batch
@@ -30,6 +30,8 @@ class Lookup:
 
     #: None for what is not there, or due.
     html: list[SafeString | None]
+    #: How often what happened, to be counted.
+    events: dict[Event, int]
     #: Where what is due will lie. Positions of one instance share a slot, which carries its tokens
     #: if it may be stored.
     due: dict[int, Slot] = field(default_factory=dict)
@@ -37,32 +39,47 @@ class Lookup:
 
 def look_up(batch: Batch, page: Page) -> Lookup:
     """Return what is held or fetched; where the cache is unavailable, everything is due."""
+    if is_by_version(batch):
+        return _by_version(batch, page)
+    keys = head_keys(batch)
+    heads, found = _by_head(batch, page, keys)
     if not batch.fragment.is_local:
-        return _served_as_stale(batch, *_by_head(batch, page))
-    if not batch.fragment.is_versioned:
-        heads, found = _by_head(batch, page)
-        slots = {n: batch.slot(n) for n, html in enumerate(found.html) if html is None}
-        for position, slot in slots.items():
-            slot.head = heads[position]
-        return _due(batch, found, slots, page)
-    return _by_version(batch, page)
+        return _served_as_stale(batch, found)
+    slots = {n: batch.slot(n) for n, html in enumerate(found.html) if html is None}
+    for position, slot in slots.items():
+        slot.head = heads[position]
+    return _due(batch, found, slots, page)
+
+
+def wanted_by(batch: Batch, page: Page) -> Wanted:
+    """Return what the lookup of a batch will ask the cache for first."""
+    life = batch.fragment.life
+    names = batch.distinct_token_names()
+    if not is_by_version(batch):
+        heads = {key: (batch.base(n), life) for n, key in enumerate(head_keys(batch))}
+        return Wanted(heads=heads, names=names)
+    keys, _known = _keys(batch, page)
+    return Wanted(entries={key: life for key in keys if key is not None}, names=names)
+
+
+def is_by_version(batch: Batch) -> bool:
+    """Whether entries are found by their version, and not by the head."""
+    return batch.fragment.is_local and batch.fragment.is_versioned
 
 
 def _by_version(batch: Batch, page: Page) -> Lookup:
+    memory = page.memory(batch.cache.alias)
     if (html := held(batch, page)) is not None:
-        count(Event.HIT, batch.fragment.name, len(html))
-        return Lookup([*html])
-    known: dict[int, Version | None] = {}
-    if batch.rows is not None:
-        keys: Sequence[str | None] = batch.rows.keys(batch.cache.room)
-    else:
-        known = _versions(batch, range(len(batch.items)), page)
-        count(Event.ABSENT, batch.fragment.name, sum(v is None for v in known.values()))
-        keys = batch.entry_keys([None if v is None else v.encoded for v in known.values()])
+        if memory.used is not None:
+            memory.used.append((batch, ()))
+        return Lookup([*html], {Event.HIT: len(html)})
+    keys, known = _keys(batch, page)
+    if memory.used is not None:
+        memory.used.append((batch, keys))
     found = find(batch, page, keys)
-    if None not in found.html:
-        count(Event.HIT, batch.fragment.name, len(found.html))
-        return Lookup(found.html)
+    absent = keys.count(None)
+    if found.html.count(None) == absent:
+        return Lookup(found.html, {Event.HIT: len(keys) - absent, Event.ABSENT: absent})
     positions = [
         position
         for position, (key, html) in enumerate(zip(keys, found.html, strict=True))
@@ -70,7 +87,18 @@ def _by_version(batch: Batch, page: Page) -> Lookup:
     ]
     known = known or _versions(batch, positions, page)
     slots = {position: batch.slot(position, known[position]) for position in positions}
-    return _due(batch, found, slots, page)
+    lookup = _due(batch, found, slots, page)
+    lookup.events[Event.ABSENT] = absent
+    return lookup
+
+
+def _keys(batch: Batch, page: Page) -> tuple[Sequence[str | None], Mapping[int, Version | None]]:
+    """Return the keys of the entries, and the versions where they were looked for."""
+    if batch.rows is not None:
+        return batch.rows.keys(batch.cache.room), {}
+    known = _versions(batch, range(len(batch.items)), page)
+    encoded = [None if version is None else version.encoded for version in known.values()]
+    return batch.entry_keys(encoded), known
 
 
 def _versions(batch: Batch, positions: Sequence[int], page: Page) -> dict[int, Version | None]:
@@ -80,29 +108,32 @@ def _versions(batch: Batch, positions: Sequence[int], page: Page) -> dict[int, V
     return dict(zip(positions, found, strict=True))
 
 
-def _by_head(batch: Batch, page: Page) -> tuple[list[Head | None], Found]:
-    keys = [
-        head_key(batch.base(position), batch.digest, batch.cache.room)
-        for position in range(len(batch.arguments))
-    ]
-    records = page.memory(batch.cache.alias).heads
+def head_keys(batch: Batch) -> list[str]:
+    """Return the keys of the heads of all instances."""
+    digest, room = batch.digest, batch.cache.room
+    return [head_key(batch.base(n), digest, room) for n in range(len(batch.items))]
+
+
+def _by_head(batch: Batch, page: Page, of_heads: Sequence[str]) -> tuple[list[Head | None], Found]:
+    memory = page.memory(batch.cache.alias)
     names = batch.distinct_token_names()
-    if known_tokens(batch.cache, page, names) is None or not records.keys() >= set(keys):
-        wanted = Wanted(heads=dict.fromkeys(keys), names=names)
-        if fetch(batch.cache, page, wanted) is None:
-            nothing: list[None] = [None] * len(keys)
-            return [*nothing], Found([*nothing], [*nothing], None)
+    records = memory.heads
+    is_known = known_tokens(batch.cache, page, names) is not None
+    is_held = is_known and records.keys() >= set(of_heads)
+    if not is_held and fetch(batch.cache, page, wanted_by(batch, page)) is None:
+        nothing: list[None] = [None] * len(of_heads)
+        return [*nothing], Found([*nothing], [*nothing], None)
     heads = [
-        None if (record := records[key]) is None else Head.unpack(record.payload) for key in keys
+        None if (record := records[key]) is None else Head.unpack(record.payload)
+        for key in of_heads
     ]
-    return heads, find(
-        batch,
-        page,
-        [
-            None if head is None or head.is_tombstone else batch.entry_key(position, head.suffix)
-            for position, head in enumerate(heads)
-        ],
-    )
+    keys = [
+        None if head is None or head.is_tombstone else batch.entry_key(position, head.suffix)
+        for position, head in enumerate(heads)
+    ]
+    if memory.used is not None:
+        memory.used.append((batch, keys))
+    return heads, find(batch, page, keys)
 
 
 def _due(batch: Batch, found: Found, slots: dict[int, Slot], page: Page) -> Lookup:
@@ -116,26 +147,30 @@ def _due(batch: Batch, found: Found, slots: dict[int, Slot], page: Page) -> Look
         names = batch.token_names(position)
         if found.tokens and awaited.isdisjoint(names) and found.tokens.allow_storing(names, page):
             slot.tokens = found.tokens.pair(*names)
-    name = batch.fragment.name
     stale = sum(_is_stale(batch, found, position) for position in slots)
-    count(Event.HIT, name, len(found.html) - found.html.count(None))
-    count(Event.STALE, name, stale)
-    count(Event.MISSING, name, len(slots) - stale)
-    return Lookup(found.html, {position: due[slot.base] for position, slot in slots.items()})
+    events = {
+        Event.HIT: len(found.html) - found.html.count(None),
+        Event.STALE: stale,
+        Event.MISSING: len(slots) - stale,
+    }
+    return Lookup(
+        found.html, events, {position: due[slot.base] for position, slot in slots.items()}
+    )
 
 
-def _served_as_stale(batch: Batch, _heads: Sequence[Head | None], found: Found) -> Lookup:
+def _served_as_stale(batch: Batch, found: Found) -> Lookup:
     """Return what a target shows: what is stale too, unless it was purged."""
-    name = batch.fragment.name
-    count(Event.HIT, name, len(found.html) - found.html.count(None))
-    for position, html in enumerate(found.html):
-        copy = found.copies[position]
-        if html is None and copy is not None and _is_stale(batch, found, position):
-            found.html[position] = copy.html
-            note_unstorable()
-            count(Event.STALE_SERVED, name)
-    count(Event.MISSING, name, found.html.count(None))
-    return Lookup(found.html)
+    html = found.html
+    hits = len(html) - html.count(None)
+    stale = 0
+    for position, copy in enumerate(found.copies):
+        if html[position] is None and copy is not None and _is_stale(batch, found, position):
+            html[position] = copy.html
+            stale += 1
+    if stale:
+        note_unstorable()
+    events = {Event.HIT: hits, Event.STALE_SERVED: stale, Event.MISSING: html.count(None)}
+    return Lookup(html, events)
 
 
 def _is_stale(batch: Batch, found: Found, position: int) -> bool:

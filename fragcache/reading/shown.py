@@ -12,7 +12,9 @@ from fragcache import conf, registry
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.exceptions import InvalidArguments, UndefinedArgument, UnknownFragment
-from fragcache.reading.api import Reference, get_fragments
+from fragcache.reading.api import get_fragments
+from fragcache.reading.prefetching import prefetch_fragments
+from fragcache.reading.resolving import Reference
 
 
 def shown_fragments(
@@ -31,25 +33,50 @@ def shown_fragments(
     Raises:
         UndefinedArgument: instead, in DEBUG and in tests.
     """
+    if not _misses_arguments(f, undefined):
+        return _without_nones(f, items, request=request, **kwargs)
+    note_unstorable()
+    try:
+        return get_fragments(f, items, request=request, default="", storable=False, **kwargs)
+    except InvalidArguments:
+        return [""]
+
+
+def prefetch_shown(
+    f: Reference,
+    items: Sequence[Any],
+    *,
+    request: HttpRequest | None = None,
+    undefined: Sequence[str] = (),
+    **kwargs: Any,
+) -> None:
+    """Let the page's next read bring these instances as well.
+
+    Raises:
+        UndefinedArgument: as ``shown_fragments``.
+    """
+    if not _misses_arguments(f, undefined):
+        present = [item for item in items if not _stands_for_no_row(item)]
+        prefetch_fragments(f, present, request=request, **kwargs)
+
+
+def _misses_arguments(f: Reference, undefined: Sequence[str]) -> bool:
+    """Whether arguments did not resolve, which is said."""
     if not f:
         raise UnknownFragment(
             "The name of a fragment in a template resolves to nothing: put a literal name into "
             "quotes."
         )
     if not undefined:
-        return _without_nones(f, items, request=request, **kwargs)
+        return False
     message = (
         f"{{% fragment {f!r} %}}: {', '.join(undefined)} does not resolve. Is it misspelled, or "
         "not passed to this template? Where it may be absent, add |default:None."
     )
     if settings.DEBUG or conf.is_testing():
         raise UndefinedArgument(message)
-    note_unstorable()
     degrade(Event.UNDEFINED_ARGUMENT, str(f), message, "%s", message)
-    try:
-        return get_fragments(f, items, request=request, default="", storable=False, **kwargs)
-    except InvalidArguments:
-        return [""]
+    return True
 
 
 def _without_nones(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from django import template
 from django.db.models import Manager
@@ -13,12 +13,16 @@ from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
 from django.utils.safestring import SafeString
 
+from fragcache import page
 from fragcache.arguments import RESERVED, as_item
 from fragcache.exceptions import InvalidArguments
-from fragcache.reading import shown_fragments
+from fragcache.reading import prefetch_shown, shown_fragments
 from fragcache.templates import SHOWN_FRAGMENT, resolve_argument
 
 register = template.Library()
+
+T = TypeVar("T")
+_Parsed = tuple[FilterExpression, list[FilterExpression], dict[str, FilterExpression], str | None]
 
 
 class FragmentNode(Node):
@@ -45,17 +49,23 @@ class FragmentNode(Node):
 
     def shown(self, context: Context, items: Sequence[Any], undefined: list[str]) -> list[str]:
         """Return the HTML of the instances, "" for those that are not to be had."""
-        kwargs = {
+        return self.read(shown_fragments, context, items, undefined)
+
+    def read(
+        self, call: Callable[..., T], context: Context, items: Sequence[Any], undefined: list[str]
+    ) -> T:
+        """Return what a reading function returns; a render outside of a request is one page."""
+        kwargs: dict[str, Any] = {
             name: resolve_argument(value, context, undefined) for name, value in self.kwargs.items()
         }
         request = context.get("request")
-        return shown_fragments(
-            self.name.resolve(context),
-            items,
-            request=request if isinstance(request, HttpRequest) else None,
-            undefined=undefined,
-            **kwargs,
-        )
+        if isinstance(request, HttpRequest):
+            kwargs["request"] = request
+        name = self.name.resolve(context)
+        if page.active() is not None:
+            return call(name, items, undefined=undefined, **kwargs)
+        with page.entered(page.of_render(context.render_context.dicts[0])):
+            return call(name, items, undefined=undefined, **kwargs)
 
     def placed(self, context: Context, result: str | list[str]) -> str:
         """Return what the tag prints: nothing where ``as`` puts it into a variable."""
@@ -68,16 +78,35 @@ class FragmentNode(Node):
 class FragmentsNode(FragmentNode):
     """``{% fragments %}``: many instances in one round trip."""
 
+    tag: ClassVar[str] = "fragments"
+
     def render(self, context: Context) -> str:
         undefined: list[str] = []
+        items = self.items(context, undefined)
+        return self.placed(context, self.shown(context, items, undefined))
+
+    def items(self, context: Context, undefined: list[str]) -> list[Any]:
+        """Return the items that the tag names."""
         items = resolve_argument(self.args[0], context, undefined)
         items = items.all() if isinstance(items, Manager) else items or ()
         if not isinstance(items, Iterable) or isinstance(items, str):
             raise InvalidArguments(
-                f"{{% fragments %}} takes a list of items, not {items!r}: for one use "
+                f"{{% {self.tag} %}} takes a list of items, not {items!r}: for one use "
                 "{% fragment %}."
             )
-        return self.placed(context, self.shown(context, list(items), undefined))
+        return list(items)
+
+
+class PrefetchNode(FragmentsNode):
+    """``{% prefetch_fragments %}``: fetched with what the page shows first, placed anywhere."""
+
+    tag: ClassVar[str] = "prefetch_fragments"
+
+    def render(self, context: Context) -> str:
+        undefined: list[str] = []
+        items = self.items(context, undefined)
+        self.read(prefetch_shown, context, items, undefined)
+        return ""
 
 
 @register.tag
@@ -97,18 +126,35 @@ def fragments(parser: Parser, token: Token) -> FragmentsNode:
     {% fragments "courses.course_card" courses variant="row" %}
     {% fragments "courses.course_card" courses as cards %}
     """
-    name, args, kwargs, target = _parsed(parser, token)
-    if len(args) != 1:
+    return FragmentsNode(*_parsed_list(parser, token))
+
+
+@register.tag
+def prefetch_fragments(parser: Parser, token: Token) -> PrefetchNode:
+    """Fetch instances now, to place them later, in any order, by ``{% fragment %}``::
+
+    {% prefetch_fragments "courses.course_card" courses variant="row" %}
+    """
+    name, args, kwargs, target = _parsed_list(parser, token)
+    if target is not None:
         raise TemplateSyntaxError(
-            f"{{% fragments %}} takes a name and one list of items, then name=value; "
-            f"got {len(args)} arguments: {token.contents!r}."
+            "{% prefetch_fragments %} prints nothing that 'as' could keep: place its instances by "
+            "{% fragment %}."
         )
-    return FragmentsNode(name, args, kwargs, target)
+    return PrefetchNode(name, args, kwargs, None)
 
 
-def _parsed(
-    parser: Parser, token: Token
-) -> tuple[FilterExpression, list[FilterExpression], dict[str, FilterExpression], str | None]:
+def _parsed_list(parser: Parser, token: Token) -> _Parsed:
+    parsed = _parsed(parser, token)
+    if len(parsed[1]) != 1:
+        raise TemplateSyntaxError(
+            f"{{% {token.split_contents()[0]} %}} takes a name and one list of items, then "
+            f"name=value; got {len(parsed[1])} arguments: {token.contents!r}."
+        )
+    return parsed
+
+
+def _parsed(parser: Parser, token: Token) -> _Parsed:
     tag, *bits = token.split_contents()
     target = None
     if len(bits) >= 2 and bits[-2] == "as":

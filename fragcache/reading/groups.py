@@ -1,0 +1,50 @@
+"""Groups: instances that one call has prefetched, rendered together where they are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fragcache.bubbling import is_recording
+from fragcache.page import Page
+from fragcache.reading.batch import Batch
+from fragcache.reading.filling import fill
+from fragcache.reading.lookup import look_up
+from fragcache.transactions import is_committed
+
+
+class Group:
+    """Each member's HTML is given out once: what could be stored is in the page's memory."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._rendered: dict[str, str] | None = None
+
+    def take(self, base: str, page: Page) -> str | None:
+        """Return the HTML of a member that is due, None if it was given out already."""
+        if self._rendered is None:
+            due = look_up(self._batch, page).due
+            slots = {slot.base: slot for slot in due.values()}
+            self._rendered = fill(
+                self._batch, list(slots.values()), page, may_store=is_committed(page)
+            )
+        return self._rendered.pop(base, None)
+
+
+def add(batch: Batch, page: Page) -> None:
+    """Make the instances of a batch a group of the page."""
+    group = Group(batch)
+    groups = page.memory(batch.cache.alias).groups
+    for position in range(len(batch.items)):
+        groups[batch.base(position)] = group
+
+
+def rendered(batch: Batch, page: Page, bases: Iterable[str]) -> dict[str, str]:
+    """Return the HTML of those among the due instances that belong to groups.
+
+    Inside of a render every instance is read for itself, so that what it shows bubbles outward.
+    """
+    groups = page.memory(batch.cache.alias).groups
+    if not groups or is_recording():
+        return {}
+    taken = {base: groups[base].take(base, page) for base in bases if base in groups}
+    return {base: html for base, html in taken.items() if html is not None}

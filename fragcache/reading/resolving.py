@@ -1,0 +1,45 @@
+"""Names to fragments: those that this site declares, and those that a source publishes."""
+
+from __future__ import annotations
+
+from fragcache import manifest, registry
+from fragcache.declarations import Fragment
+from fragcache.exceptions import FragmentMissing
+from fragcache.guard import shielded
+from fragcache.store import store
+
+Reference = str | Fragment | type[Fragment]
+
+
+def find(f: Reference, using: str | None = None) -> Fragment | None:
+    """Return a fragment, local or published; None where the source or the cache is silent.
+
+    Raises:
+        UnknownFragment: neither this site nor a source declares it.
+    """
+    return registry.find(f) or shielded(None, resolve, f, using)
+
+
+def resolve(f: Reference, using: str | None = None) -> Fragment | None:
+    """Return a fragment, local or published; None where a source is silent.
+
+    Raises:
+        UnknownFragment: neither this site nor a source declares it.
+        CacheUnavailable: this site does not declare it, and a source cannot be asked.
+    """
+    fragment = registry.find(f)
+    if fragment is not None:
+        return fragment
+    cache = store(using)
+    published = manifest.find(cache, f) if isinstance(f, str) else None
+    if published is None and cache.is_writable:
+        raise registry.unknown(f)
+    return published
+
+
+def unpublished(f: Reference) -> FragmentMissing:
+    """Return the error for a name that a target knows nothing of."""
+    return FragmentMissing(
+        f"No source has published a fragment called {f!r} in this cache: run warm_fragments on "
+        "the source, and see that both sites have one KEY_PREFIX and the same SECRET_KEYS."
+    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -28,18 +27,21 @@ class Shown:
 _shown: ContextVar[Shown | None] = ContextVar("fragcache_shown", default=None)
 
 
-@contextmanager
-def recorded() -> Iterator[Shown]:
+class recorded:
     """Record what is shown within; an outer recording takes it over at the end."""
-    outer = _shown.get()
-    inner = Shown()
-    reset = _shown.set(inner)
-    try:
-        yield inner
-    finally:
-        _shown.reset(reset)
-        if outer is not None:
-            outer.take_over(inner)
+
+    __slots__ = ("_inner", "_outer", "_reset")
+
+    def __enter__(self) -> Shown:
+        self._outer = _shown.get()
+        self._inner = Shown()
+        self._reset = _shown.set(self._inner)
+        return self._inner
+
+    def __exit__(self, *_error: object) -> None:
+        _shown.reset(self._reset)
+        if self._outer is not None:
+            self._outer.take_over(self._inner)
 
 
 def is_recording() -> bool:

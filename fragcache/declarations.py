@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Literal, TypeGuard
 from django.apps import apps
 from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import ModelIterable
+from django.template.loader import get_template
 
 from fragcache import axes, conf
 from fragcache.arguments import MISSING, Missing, Parameters, parameters_of
@@ -74,6 +75,12 @@ class Fragment:
         if type(self).get_context is Fragment.get_context:
             raise ImproperlyDeclared(f"{self.name} needs get_context() or get_contexts().")
         return [self.get_context(*args) for args in items]
+
+    def get_template(self) -> Any:
+        """Return the backend template that its contexts are rendered with."""
+        if self.template_name is None:
+            raise ImproperlyDeclared(f"{self.name} has no template: it is published as context.")
+        return get_template(self.template_name)
 
     def get_version(self, *args: Any) -> Any:
         """Return what changes whenever the output changes: an mtime, a number, a tuple of them."""

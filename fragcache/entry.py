@@ -102,7 +102,7 @@ class Entry(NamedTuple):
 
     @property
     def has_critical(self) -> bool:
-        """Whether it has a critical field; those are packed first."""
+        """Whether it has a critical field, of which ``pack_fields`` packs one first."""
         return self.tagged[:1] >= _FIRST_CRITICAL
 
     def field(self, tag: Field) -> bytes | None:
@@ -160,8 +160,9 @@ class Ring:
 
 def pack_fields(fields: Mapping[Field, bytes]) -> bytes:
     """Return tagged fields as a header holds them, critical ones first."""
-    ordered = sorted(fields.items(), key=lambda field: field[0] < _CRITICAL)
-    return b"".join(_FIELD.pack(tag, len(value)) + value for tag, value in ordered)
+    return b"".join(
+        [_FIELD.pack(tag, len(fields[tag])) + fields[tag] for tag in sorted(fields, reverse=True)]
+    )
 
 
 def rank(data: bytes) -> int:

@@ -88,6 +88,7 @@ def _page_of_request() -> Iterator[Page]:
     # Under ASGI, Django's signal is sent in a context of its own.
     with page.entered(page.of_request()) as current:
         yield current
+    current.finish()
 
 
 def _place(request: HttpRequest) -> tuple[Hashable, ...]:

@@ -7,7 +7,7 @@ age. Outside of a request each outermost call is a page of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -62,6 +62,14 @@ class Page:
     #: Whether someone learns what the page asks for.
     is_learned: bool = False
     memories: dict[str, Memory] = field(default_factory=dict)
+    #: What is left to do when the visitor has the answer.
+    later: list[Callable[[], object]] = field(default_factory=list)
+
+    def finish(self) -> None:
+        """Do what was left for later."""
+        later, self.later = self.later, []
+        for call in later:
+            call()
 
     def memory(self, alias: str) -> Memory:
         """Return what the page has fetched of a cache alias."""
@@ -126,7 +134,10 @@ def _request_began(**_kwargs: object) -> None:
 
 
 def _request_ended(**_kwargs: object) -> None:
+    ended = _current.get()
     _current.set(None)
+    if ended is not None:
+        ended.finish()
 
 
 request_started.connect(_request_began, dispatch_uid="fragcache.page")

@@ -10,7 +10,6 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
-from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from fragcache import items, registry, templates
@@ -21,17 +20,21 @@ from fragcache.digests import includes_digest
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Output:
     """What one render gave."""
 
     html: str
+    #: As it is stored; None where it must not be kept, since it shows what may not be.
+    payload: bytes | None
     #: Microseconds, contexts of a batch in equal parts.
     cost: int
     #: Templates that were included by a variable.
     includes: tuple[str, ...] = ()
-    #: False where it shows an inner fragment that must not be kept.
-    is_storable: bool = True
+
+    @property
+    def is_storable(self) -> bool:
+        return self.payload is not None
 
 
 def render_fragment(
@@ -88,9 +91,7 @@ def missing(fragment: Fragment, arguments: tuple[Any, ...]) -> FragmentMissing:
 def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[Output]:
     if not arguments:
         return []
-    if fragment.template_name is None:
-        raise ImproperlyDeclared(f"{fragment.name} has no template: it is published as context.")
-    template = get_template(fragment.template_name)
+    template = fragment.get_template()
     began = time.perf_counter_ns()
     with recorded() as in_contexts:
         contexts = _contexts(fragment, arguments)
@@ -105,18 +106,18 @@ def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) ->
         outputs.append(
             Output(
                 html=html,
+                payload=_payload(fragment, html, shown),
                 cost=(share + time.perf_counter_ns() - began) // 1000,
-                includes=tuple(sorted(shown.includes)),
-                is_storable=_is_storable(fragment, html, shown),
+                includes=tuple(sorted(shown.includes)) if shown.includes else (),
             )
         )
     return outputs
 
 
-def _is_storable(fragment: Fragment, html: str, shown: Shown) -> bool:
-    """Whether an output is the same for all who will find it, and can be told to be current."""
+def _payload(fragment: Fragment, html: str, shown: Shown) -> bytes | None:
+    """Return an output that is the same for all who will find it, and can be told to be current."""
     if shown.has_unstorable:
-        return False
+        return None
     if others := shown.axes.difference(fragment.axes):
         degrade(
             Event.NOT_STORED,
@@ -126,15 +127,15 @@ def _is_storable(fragment: Fragment, html: str, shown: Shown) -> bool:
             fragment.name,
             ", ".join(sorted(others)),
         )
-        return False
+        return None
     try:
-        html.encode()
-        includes_digest(tuple(sorted(shown.includes)))
+        if shown.includes:
+            includes_digest(tuple(sorted(shown.includes)))
+        return html.encode()
     except (UnicodeEncodeError, ImproperlyDeclared, TemplateDoesNotExist, TemplateSyntaxError) as e:
         message = "%s is not stored: %s"
         degrade(Event.NOT_STORED, fragment.name, type(e).__name__, message, fragment.name, e)
-        return False
-    return True
+        return None
 
 
 def _contexts(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from django.template import TemplateSyntaxError
@@ -55,7 +56,7 @@ class Slot:
 def token_names(fragment: Fragment, arguments: str) -> tuple[TokenName, ...]:
     """Return what tokens an instance, by its encoded arguments, is current under."""
     if fragment.is_stamped:
-        return fragment.token_name, TokenName(fragment.name, arguments)
+        return fragment.token_name, TokenName(fragment.token_name.fragment, arguments)
     return (fragment.token_name,)
 
 
@@ -64,10 +65,8 @@ def unique_version(as_of: int) -> Version:
     return Version(encoded=f"{as_of}-{os.urandom(4).hex()}", as_of=as_of)
 
 
-def write(
-    store: Store, fragment: Fragment, slots: Sequence[Slot], *, with_heads: bool
-) -> dict[str, Entry]:
-    """Store rendered slots and return the entries that were confirmed, by key.
+def write(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> dict[str, Entry]:
+    """Store rendered slots, with heads; return the entries that were confirmed, by key.
 
     Entries first, with replies; then heads, only of entries that were confirmed; then the
     superseded entries' lives are cut. A head never names what is not there.
@@ -75,15 +74,52 @@ def write(
     Raises:
         CacheUnavailable: the cache does not answer.
     """
-    places = {entry_key(slot.base, slot.suffix, store.room): slot for slot in slots}
-    entries = {key: _entry(fragment, slot) for key, slot in places.items()}
+    entries = write_entries(store, fragment, slots)
+    write_heads(store, fragment, slots, entries)
+    return entries
+
+
+def write_entries(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> dict[str, Entry]:
+    """Store the entries of rendered slots; return those that were confirmed, by key.
+
+    Raises:
+        CacheUnavailable: the cache does not answer.
+    """
+    entries = {
+        entry_key(slot.base, slot.suffix, store.room): _entry(fragment, slot) for slot in slots
+    }
     refused = store.write_many(entries, fragment.life)
-    confirmed = [slot for key, slot in places.items() if key not in refused]
-    count(Event.STORED, fragment.name, len(confirmed))
+    count(Event.STORED, fragment.name, len(entries) - len(refused))
     count(Event.REFUSED, fragment.name, len(refused))
-    if with_heads and confirmed:
-        _advance_heads(store, fragment, confirmed)
     return {key: entry for key, entry in entries.items() if key not in refused}
+
+
+def write_heads(
+    store: Store, fragment: Fragment, slots: Sequence[Slot], confirmed: Mapping[str, Entry]
+) -> None:
+    """Let heads name the entries that were confirmed, and cut the lives of those before them.
+
+    Raises:
+        CacheUnavailable: the cache does not answer.
+    """
+    heads, seen, superseded = {}, {}, []
+    for slot in slots:
+        if entry_key(slot.base, slot.suffix, store.room) not in confirmed:
+            continue
+        key = head_key(slot.base, slot.digest, store.room)
+        former = slot.head.suffix if slot.head else ""
+        predecessor = (
+            former if former != slot.suffix else slot.head.predecessor if slot.head else ""
+        )
+        head = Head(suffix=slot.suffix, predecessor=predecessor)
+        heads[key] = _sealed(fragment, slot, Kind.HEAD, head.pack())
+        if slot.head_bytes is not None:
+            seen[key] = slot.head_bytes
+        if former and former != slot.suffix:
+            superseded.append(entry_key(slot.base, former, store.room))
+    store.advance_many(heads, head_life(fragment), seen)
+    stale = max(fragment.stale_while_revalidate, fragment.stale_if_error)
+    store.touch_many(superseded, max(stale, SUPERSEDED_LIFE))
 
 
 def head_life(fragment: Fragment) -> float | None:
@@ -108,28 +144,10 @@ def includes_are_current(recorded: bytes | None) -> bool:
         return False
 
 
-def _advance_heads(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> None:
-    heads, seen, superseded = {}, {}, []
-    for slot in slots:
-        key = head_key(slot.base, slot.digest, store.room)
-        former = slot.head.suffix if slot.head else ""
-        predecessor = (
-            former if former != slot.suffix else slot.head.predecessor if slot.head else ""
-        )
-        head = Head(suffix=slot.suffix, predecessor=predecessor)
-        heads[key] = _sealed(fragment, slot, Kind.HEAD, head.pack())
-        if slot.head_bytes is not None:
-            seen[key] = slot.head_bytes
-        if former and former != slot.suffix:
-            superseded.append(entry_key(slot.base, former, store.room))
-    store.advance_many(heads, head_life(fragment), seen)
-    stale = max(fragment.stale_while_revalidate, fragment.stale_if_error)
-    store.touch_many(superseded, max(stale, SUPERSEDED_LIFE))
-
-
 def _entry(fragment: Fragment, slot: Slot) -> Entry:
     assert slot.output is not None
-    return _sealed(fragment, slot, Kind.HTML, slot.output.html.encode())
+    assert slot.output.payload is not None
+    return _sealed(fragment, slot, Kind.HTML, slot.output.payload)
 
 
 def _sealed(fragment: Fragment, slot: Slot, kind: Kind, payload: bytes) -> Entry:
@@ -143,7 +161,7 @@ def _sealed(fragment: Fragment, slot: Slot, kind: Kind, payload: bytes) -> Entry
         fields[Field.VERSION] = slot.version.encoded.encode()
         fields[Field.DIGEST] = slot.digest.encode()
         fields[Field.COST] = min(slot.output.cost, _LARGEST_COST).to_bytes(4)
-        fields[Field.WRITER] = f"{socket.gethostname()}:{os.getpid()}".encode()
+        fields[Field.WRITER] = _writer(os.getpid())
     if slot.output.includes:
         names = slot.output.includes
         fields[Field.INCLUDES] = "\n".join((includes_digest(names), *names)).encode()
@@ -156,3 +174,8 @@ def _sealed(fragment: Fragment, slot: Slot, kind: Kind, payload: bytes) -> Entry
         tokens=slot.tokens,
         tagged=pack_fields(fields),
     )
+
+
+@cache
+def _writer(pid: int) -> bytes:
+    return f"{socket.gethostname()}:{pid}".encode()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zoneinfo
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.models import Model, QuerySet
@@ -20,8 +19,7 @@ from fragcache.keys import encode_version, microseconds
 from fragcache.page import Page, now
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(NamedTuple):
     """The version of one instance, encoded, and its ``as_of`` in microseconds since 1970."""
 
     encoded: str
@@ -112,7 +110,7 @@ def _queried(
     found = dict(read_rows(items.restricted(queryset, keys), paths, fragment.name))
     if transactions.is_open():  # whose snapshot is older than the statement
         found = {
-            key: replace(version, as_of=min(version.as_of, page.began_at))
+            key: version._replace(as_of=min(version.as_of, page.began_at))
             for key, version in found.items()
         }
     return found

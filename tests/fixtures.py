@@ -28,6 +28,9 @@ CACHES = ("redis", "memcached", "embedded", "locmem")
 #: For claims that hold above the cache: one that needs no server.
 any_cache = pytest.mark.parametrize("cache_alias", ["embedded"], indirect=True)
 
+#: For claims about what the cache itself holds or is asked.
+without_local_cache = pytest.mark.without_local_cache
+
 #: What is called with keys, or with values by key.
 BULK = frozenset({"get_many", "set_many", "add_many", "touch_many", "advance_many", "delete_many"})
 
@@ -96,13 +99,21 @@ def cache_alias(request: pytest.FixtureRequest, settings: Any) -> str:
     alias: str = request.param
     if alias in BY_NAME:
         require(request.config, alias)
-    settings.FRAGCACHE = {"CACHE_ALIAS": alias}
+    settings.FRAGCACHE = {"CACHE_ALIAS": alias, **local_settings(request)}
     caches[alias].clear()
     return alias
 
 
+def local_settings(request: pytest.FixtureRequest) -> dict[str, int]:
+    """The settings of the local cache that a test asks for."""
+    is_without = request.node.get_closest_marker("without_local_cache") is not None
+    return {"LOCAL_MAX_BYTES": 0} if is_without else {}
+
+
 @pytest.fixture
-def use_backend(settings: Any, tmp_path: Path) -> Callable[[type[BaseCache]], str]:
+def use_backend(
+    request: pytest.FixtureRequest, settings: Any, tmp_path: Path
+) -> Callable[[type[BaseCache]], str]:
     """A function that keeps fragments in a cache of a class of the tests, and names its alias."""
 
     def use(kind: type[BaseCache]) -> str:
@@ -112,7 +123,7 @@ def use_backend(settings: Any, tmp_path: Path) -> Callable[[type[BaseCache]], st
             **settings.CACHES,
             "special": {"BACKEND": backend, "LOCATION": location},
         }
-        settings.FRAGCACHE = {"CACHE_ALIAS": "special"}
+        settings.FRAGCACHE = {"CACHE_ALIAS": "special", **local_settings(request)}
         return "special"
 
     return use

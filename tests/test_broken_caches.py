@@ -17,12 +17,12 @@ from fragcache import Fragment, get_fragment, get_fragments
 from fragcache.counters import Event
 from fragcache.entry import Field, Kind, pack_fields
 from fragcache.store import store
-from tests.fixtures import RoundTrips, any_cache, happened, in_request
+from tests.fixtures import RoundTrips, any_cache, happened, in_request, without_local_cache
 from tests.library.models import Artist
 from tests.odd_caches import Full
 from tests.processes import free_port
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, without_local_cache]
 
 
 class TestDown:

@@ -9,10 +9,10 @@ import pytest
 
 from fragcache import Fragment, get_fragment, get_fragments, register
 from fragcache.counters import Event
-from tests.fixtures import RoundTrips, any_cache, happened
+from tests.fixtures import RoundTrips, any_cache, happened, without_local_cache
 from tests.library.models import Album, Artist, Track
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, without_local_cache]
 A_SECOND = dt.timedelta(seconds=1)
 
 

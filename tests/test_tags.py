@@ -20,10 +20,15 @@ from django.utils.translation import get_language, override
 
 from fragcache import Axis, Fragment, InvalidArguments, UndefinedArgument, UnknownFragment
 from fragcache.counters import Event
-from tests.fixtures import RoundTrips, any_cache, happened
+from tests.fixtures import RoundTrips, any_cache, happened, without_local_cache
 from tests.library.models import Artist
 
-pytestmark = [pytest.mark.django_db, any_cache, pytest.mark.usefixtures("cache_alias")]
+pytestmark = [
+    pytest.mark.django_db,
+    any_cache,
+    without_local_cache,
+    pytest.mark.usefixtures("cache_alias"),
+]
 
 
 def page(source: str, request: Any = None, **context: Any) -> str:

@@ -21,8 +21,10 @@ from fragcache.page import now
 from fragcache.records import Token
 from fragcache.store import store
 from fragcache.tokens import TokenName
-from tests.fixtures import Clock, RoundTrips, elsewhere
+from tests.fixtures import Clock, RoundTrips, elsewhere, without_local_cache
 from tests.odd_caches import KeepsThreeTokenCopies, RefusesTokens
+
+pytestmark = without_local_cache
 
 NAME = TokenName("library.greeting")
 SECOND = 1_000_000

@@ -26,7 +26,10 @@ from tests.fixtures import (
     in_request,
     on_target,
     warm,
+    without_local_cache,
 )
+
+pytestmark = without_local_cache
 
 NAME = "library.stamped"
 SECOND = 1_000_000

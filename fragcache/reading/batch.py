@@ -78,7 +78,8 @@ class Batch:
         return self._arguments
 
     def instance(self, position: int) -> Instance:
-        return self.fragment.parameters.instance(as_arguments(self.items[position]), self.kwargs)
+        bound = self.fragment.parameters.bind(as_arguments(self.items[position]), self.kwargs)
+        return Instance(bound, self.arguments[position])
 
     def base(self, position: int) -> str:
         """Return what the keys of an instance have in common."""

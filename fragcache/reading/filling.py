@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from fragcache import slots as places
 from fragcache.axes import activated
@@ -66,12 +66,23 @@ def needs_heads(fragment: Fragment, page: Page) -> bool:
 
 
 def _store(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
+    """Store rendered slots, and keep copies; heads that the page itself needs not, later."""
     cache, fragment = batch.cache, batch.fragment
-    nothing: Mapping[str, Entry] = {}
-    with_heads = needs_heads(fragment, page)
-    stored = shielded(nothing, places.write, cache, fragment, slots, with_heads=with_heads)
-    memory = page.memory(cache.alias)
+    nothing: dict[str, Entry] = {}
+    stored = shielded(nothing, places.write_entries, cache, fragment, slots)
+
+    def write_heads() -> None:
+        shielded(None, places.write_heads, cache, fragment, slots, stored)
+
+    if not fragment.is_versioned:
+        write_heads()
+    elif stored and needs_heads(fragment, page):
+        page.later.append(write_heads)
     copies = kept_many(stored, now(), dict.fromkeys(stored, fragment.life))
+    memory = page.memory(cache.alias)
     memory.entries.update(copies)
     for slot in slots:
         memory.heads.pop(head_key(slot.base, slot.digest, cache.room), None)
+    keys = batch.rows.keys(cache.room) if batch.rows else list(copies)
+    named = zip(batch.local_names(keys), map(copies.get, keys), strict=True)
+    cache.local.keep({name: copy for name, copy in named if copy is not None})

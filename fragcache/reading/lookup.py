@@ -21,6 +21,7 @@ from fragcache.reading.entries import Found, find, held
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.records import Head
 from fragcache.slots import Slot
+from fragcache.tokens import TokenName
 from fragcache.versions import Version
 
 
@@ -85,7 +86,8 @@ def _by_version(batch: Batch, page: Page) -> Lookup:
         for position, (key, html) in enumerate(zip(keys, found.html, strict=True))
         if html is None and key is not None
     ]
-    known = known or _versions(batch, positions, page)
+    if batch.rows is not None:
+        known = {n: Version(batch.rows.version(n), page.began_at) for n in positions}
     slots = {position: batch.slot(position, known[position]) for position in positions}
     lookup = _due(batch, found, slots, page)
     lookup.events[Event.ABSENT] = absent
@@ -138,15 +140,16 @@ def _by_head(batch: Batch, page: Page, of_heads: Sequence[str]) -> tuple[list[He
 
 def _due(batch: Batch, found: Found, slots: dict[int, Slot], page: Page) -> Lookup:
     """Return the lookup in which ``slots`` are due, with tokens where they may be stored."""
-    awaited = transactions.awaited()
     due: dict[str, Slot] = {}
+    pairs: dict[tuple[TokenName, ...], bytes | None] = {}
     for position, slot in slots.items():
         if slot.base in due:
             continue
         due[slot.base] = slot
         names = batch.token_names(position)
-        if found.tokens and awaited.isdisjoint(names) and found.tokens.allow_storing(names, page):
-            slot.tokens = found.tokens.pair(*names)
+        if names not in pairs:
+            pairs[names] = _tokens_to_store_under(found, names, page)
+        slot.tokens = pairs[names]
     stale = sum(_is_stale(batch, found, position) for position in slots)
     events = {
         Event.HIT: len(found.html) - found.html.count(None),
@@ -156,6 +159,12 @@ def _due(batch: Batch, found: Found, slots: dict[int, Slot], page: Page) -> Look
     return Lookup(
         found.html, events, {position: due[slot.base] for position, slot in slots.items()}
     )
+
+
+def _tokens_to_store_under(found: Found, names: tuple[TokenName, ...], page: Page) -> bytes | None:
+    if found.tokens is None or not transactions.awaited().isdisjoint(names):
+        return None
+    return found.tokens.pair(*names) if found.tokens.allow_storing(names, page) else None
 
 
 def _served_as_stale(batch: Batch, found: Found) -> Lookup:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from fragcache.declarations import Fragment
-from fragcache.keys import base_key, encoder_of, fit, microseconds
+from fragcache.keys import base_key, encode_version, encoder_of, fit, microseconds
 
 _EXACT_ZONES: Final = frozenset({None, dt.UTC})
 _zone_of = operator.attrgetter("tzinfo")
@@ -32,10 +32,10 @@ class Shelf:
         """Return the keys of the entries of (primary key, version), all of the same types."""
         pk, version = identities[0]
         encode_pk = encoder_of(type(pk))
-        encode_version = microseconds if isinstance(version, dt.datetime) else int
+        encode_state = microseconds if isinstance(version, dt.datetime) else int
         start, middle, end = self.before_pk, self.before_version, self.end
         keys = [
-            f"{start}{encode_pk(pk)}{middle}{encode_version(version)}{end}"
+            f"{start}{encode_pk(pk)}{middle}{encode_state(version)}{end}"
             for pk, version in identities
         ]
         return [key if len(key) <= room else fit(key, room) for key in keys]
@@ -47,6 +47,10 @@ class Rows:
 
     shelf: Shelf
     identities: Sequence[tuple[Any, Any]]
+
+    def version(self, position: int) -> str:
+        """Return the version of a row as its key has it."""
+        return encode_version(self.identities[position][1])
 
     def names(self) -> list[Hashable]:
         """Return what copies of the rows' entries are kept under."""

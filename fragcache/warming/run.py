@@ -149,7 +149,7 @@ class Run:
         rendered = self._render(fragment, due, tally)
         tally.rendered += len(rendered)
         storable = [slot for slot in rendered if slot.output and slot.output.is_storable]
-        confirmed = slots.write(cache, fragment, storable, with_heads=True)
+        confirmed = slots.write(cache, fragment, storable)
         tally.stored += len(confirmed)
         tally.refused += len(rendered) - len(confirmed)
 

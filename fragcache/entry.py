@@ -125,7 +125,7 @@ class Ring:
         )
         prefix = _PREFIX.pack(MAGIC, FORMAT, entry.kind, len(fixed) + len(entry.tagged))
         head = prefix + fixed + entry.tagged
-        return head + _mac(self._state, key, head + entry.payload) + entry.payload
+        return head + _mac(self._state, key, head, entry.payload) + entry.payload
 
     def open(self, key: str, data: bytes) -> Entry | Unsealed:
         """Return the entry that ``data`` holds, or why it is not believed; raises nothing."""
@@ -145,7 +145,7 @@ class Ring:
             return Unsealed.UNKNOWN_KEY
         end = _PREFIX.size + length
         payload = data[end + _MAC_BYTES :]
-        if not compare_digest(data[end : end + _MAC_BYTES], _mac(state, key, data[:end] + payload)):
+        if not compare_digest(data[end : end + _MAC_BYTES], _mac(state, key, data[:end], payload)):
             return Unsealed.FORGED
         tagged = data[_HEADER.size : end]
         if flags & _HAS_CRITICAL and not UNDERSTOOD.issuperset(_critical(tagged)):
@@ -179,11 +179,11 @@ def _keyed_state(secret: str) -> tuple[bytes, blake2b]:
     return fingerprint, blake2b(key=key, digest_size=_MAC_BYTES)
 
 
-def _mac(state: blake2b, key: str, content: bytes) -> bytes:
+def _mac(state: blake2b, key: str, head: bytes, payload: bytes) -> bytes:
     mac = state.copy()
     name = key.encode()
-    # Optimisation: joining a few kilobytes costs less than further calls.
-    mac.update(len(name).to_bytes(2) + name + content)
+    mac.update(len(name).to_bytes(2) + name + head)
+    mac.update(payload)
     return mac.digest()
 
 

@@ -48,6 +48,11 @@ class Store:
         return LocalCache(conf.settings().LOCAL_MAX_BYTES if self.backend.stores else 0)
 
     @cached_property
+    def is_shared(self) -> bool:
+        """Whether other processes read what this one writes."""
+        return self.backend.shared
+
+    @cached_property
     def room(self) -> int:
         """How many bytes of a key KEY_PREFIX and VERSION leave."""
         return MAX_BYTES - len(self.physical_key("").encode())

@@ -64,6 +64,6 @@ def known_tokens(cache: Store, page: Page, names: Iterable[TokenName]) -> Tokens
     """
     moment = time.monotonic()
     since = max(page.began, moment - PAGE_TRUST)
-    if not is_recording() and (cache.backend.shared or not conf.is_testing()):
+    if not is_recording() and (cache.is_shared or not conf.is_testing()):
         since = min(since, moment - conf.settings().INVALIDATION_LAG)
     return tokens.recall(cache, names, since)

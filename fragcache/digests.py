@@ -10,9 +10,9 @@ that show in output. Includes by a variable are recorded while rendering (see ``
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import django
 from django.apps import apps
@@ -26,7 +26,7 @@ from django.utils.autoreload import file_changed
 from fragcache import axes, registry
 from fragcache.codes import code_parts
 from fragcache.declarations import Fragment
-from fragcache.templates import closure, is_reloading
+from fragcache.templates import Closure, closure, is_reloading
 
 CHARACTERS: Final = 16
 
@@ -57,18 +57,51 @@ OUTPUT_SETTINGS: Final = (
 _digests: dict[str, str] = {}
 
 
+class Digested(Fragment):
+    """A fragment that knows its digest."""
+
+    digest: str
+
+
+class Compiled(Hashable, Protocol):
+    """A template as its engine compiled it, equal to none that was compiled of another source."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def is_reloading(self) -> bool: ...
+
+    def closure(self) -> Closure: ...
+
+
 def digest_of(fragment: Fragment) -> str:
     """Return the digest of a fragment, computed once per process.
 
     Raises:
         TemplateDoesNotExist, TemplateSyntaxError: as Django's ``get_template`` does.
     """
+    if isinstance(fragment, Digested):
+        return fragment.digest
     digest = _digests.get(fragment.name)
     if digest is None:
         digest = _digest(_parts(fragment))
         if fragment.template_name is None or not is_reloading(fragment.template_name):
             _digests[fragment.name] = digest
     return digest
+
+
+def digest_of_compiled(template: Compiled) -> str:
+    """Return the digest of what stands in a template, computed once per process."""
+    if template.is_reloading:
+        return _digest_of_compiled.__wrapped__(template)
+    return _digest_of_compiled(template)
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest_of_compiled(template: Compiled) -> str:
+    own = f"compiled {template.fingerprint}"
+    return _digest([own, *_environment(), *_closure_parts(template.closure(), set())])
 
 
 @functools.lru_cache(maxsize=1024)
@@ -106,7 +139,10 @@ def _code(fragment: Fragment) -> Iterable[str]:
 
 def _template_parts(template_name: str, shown: set[str]) -> Iterable[str]:
     """Yield the parts of a template; ``shown`` are fragments that need not be followed again."""
-    found = closure(template_name)
+    return _closure_parts(closure(template_name), shown)
+
+
+def _closure_parts(found: Closure, shown: set[str]) -> Iterable[str]:
     for name in sorted(found.sources):
         yield f"template {name}\n{found.sources[name]}"
     for code in found.codes:
@@ -152,6 +188,7 @@ def forget(**_kwargs: object) -> None:
     """Compute every digest anew: a setting changed, or runserver saw a file change."""
     _digests.clear()
     includes_digest.cache_clear()
+    _digest_of_compiled.cache_clear()
     _environment.cache_clear()
 
 

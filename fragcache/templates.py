@@ -25,6 +25,7 @@ from django.template.loader_tags import ExtendsNode, IncludeNode
 from django.template.loaders.cached import Loader as CachedLoader
 
 from fragcache.exceptions import ImproperlyDeclared
+from fragcache.jinja2_templates import add_jinja2
 
 #: An attribute by which a tag names the fragment that it shows.
 SHOWN_FRAGMENT: Final = "fragcache_fragment_name"
@@ -69,11 +70,11 @@ def closure(template_name: str) -> Closure:
         ImproperlyDeclared: it extends a template that a variable names.
     """
     found = Closure()
-    template = get_template(template_name)
+    template: Any = get_template(template_name)
     if isinstance(template, DjangoBackendTemplate):
         _add_template(template_name, template.template, template.backend.engine, found)
     else:
-        _add_jinja2(template_name, template, found)
+        add_jinja2(template.backend.env, template_name, found)
     return found
 
 
@@ -97,9 +98,9 @@ def resolve_argument(expression: FilterExpression, context: Context, undefined: 
 
 def is_reloading(template_name: str) -> bool:
     """Whether the template's engine compiles anew for each render."""
-    template = get_template(template_name)
+    template: Any = get_template(template_name)
     if not isinstance(template, DjangoBackendTemplate):
-        return False
+        return bool(template.backend.env.auto_reload)
     loaders = template.backend.engine.template_loaders
     return not any(isinstance(loader, CachedLoader) for loader in loaders)
 
@@ -215,21 +216,3 @@ def _literal(expression: Any) -> str | None:
     if isinstance(expression.var, Variable) or expression.filters:
         return None
     return str(expression.var)
-
-
-def _add_jinja2(name: str, template: Any, found: Closure) -> None:
-    from jinja2 import TemplateNotFound, meta
-
-    environment = template.backend.env
-    pending = [name]
-    while pending:
-        current = pending.pop()
-        if current in found.sources:
-            continue
-        try:
-            source, _file, _is_current = environment.loader.get_source(environment, current)
-        except TemplateNotFound:  # in an include of the first that exists
-            source = ""
-        found.sources[current] = source
-        named = meta.find_referenced_templates(environment.parse(source))
-        pending += [inner for inner in named if inner is not None]

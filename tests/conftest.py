@@ -19,6 +19,7 @@ from tests.fixtures import (  # noqa: F401
     trips,
     use_backend,
 )
+from tests.jinja2_pages import in_production, jinja  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

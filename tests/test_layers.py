@@ -20,10 +20,12 @@ LAYERS: dict[str, str] = {
     "values": "keys entry",
     "storage": "backends counters guard local page records store tokens transactions",
     "declared": (
-        "arguments axes codes declarations digests items manifest migrations models "
-        "registry templates validation versions"
+        "arguments axes codes declarations digests items jinja2_templates manifest migrations "
+        "models registry templates validation versions"
     ),
-    "use cases": "bubbling contexts explaining invalidation reading rendering slots stats warming",
+    "use cases": (
+        "blocks bubbling contexts explaining invalidation reading rendering slots stats warming"
+    ),
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }
 ORDER = list(LAYERS)

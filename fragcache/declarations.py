@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -17,6 +16,7 @@ from django.template.loader import get_template
 from fragcache import axes, conf
 from fragcache.arguments import MISSING, Missing, Parameters, parameters_of
 from fragcache.exceptions import ImproperlyDeclared
+from fragcache.row_reading import Reader, row_reader
 from fragcache.suggestions import did_you_mean
 from fragcache.tokens import TokenName
 from fragcache.validation import check_declaration
@@ -152,15 +152,11 @@ class Fragment:
         return (self.version,) if isinstance(self.version, str) else tuple(self.version)
 
     @cached_property
-    def read_identity(self) -> Callable[[Mapping[str, Any]], tuple[Any, Any]] | None:
-        """What reads primary key and version off a row's fields; None where they are not there.
-
-        Raises ``KeyError`` for fields that are deferred.
-        """
-        paths, parameters = self.version_paths, self.parameters
-        if paths is None or len(paths) > 1 or "__" in paths[0] or parameters.pk_type is None:
-            return None
-        return operator.itemgetter(parameters.pk_attribute, paths[0])
+    def row_reader(self) -> Reader | None:
+        """What reads primary key and version off a row; None where rows do not carry them."""
+        paths, pk = self.version_paths, self.parameters.pk_attribute
+        is_usual = paths is not None and self.parameters.pk_type is not None
+        return row_reader(pk, paths) if is_usual and paths else None
 
     @property
     def life(self) -> float | None:

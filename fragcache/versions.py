@@ -17,6 +17,7 @@ from fragcache.declarations import Fragment
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.keys import encode_version, microseconds
 from fragcache.page import Page, now
+from fragcache.row_reading import carried
 
 
 class Version(NamedTuple):
@@ -126,16 +127,10 @@ def _loaded(row: Any, paths: Sequence[str]) -> Any:
     """Return the version that an object in memory carries, or MISSING."""
     if not isinstance(row, Model):
         return MISSING
-    values = []
-    for path in paths:
-        owner: Any = row
-        *relations, name = path.split("__")
-        for relation in relations:
-            owner = owner._state.fields_cache.get(relation, MISSING) if owner else owner
-            if owner is MISSING:
-                return MISSING
-        value = None if owner is None else vars(owner).get(name, MISSING)
-        if value is MISSING or hasattr(value, "resolve_expression"):  # F("n") + 1 until refreshed
-            return MISSING
-        values.append(value)
+    try:
+        values = [carried(row.__dict__, path) for path in paths]
+    except KeyError:
+        return MISSING
+    if any(hasattr(value, "resolve_expression") for value in values):  # F("n") + 1 until refreshed
+        return MISSING
     return values[0] if len(values) == 1 else tuple(values)

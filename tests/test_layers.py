@@ -21,7 +21,7 @@ LAYERS: dict[str, str] = {
     "storage": "backends counters guard local page records store tokens transactions",
     "declared": (
         "arguments axes codes declarations digests items jinja2_templates manifest migrations "
-        "models registry templates validation versions"
+        "models registry row_reading templates validation versions"
     ),
     "use cases": (
         "blocks bubbling contexts explaining invalidation reading rendering slots stats warming"

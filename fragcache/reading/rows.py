@@ -7,6 +7,7 @@ time that its key takes.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import operator
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Final
 from fragcache.declarations import Fragment
 from fragcache.keys import base_key, encode_version, encoder_of, fit, microseconds
 
+_EXACT: Final = frozenset({dt.datetime, int, type(None)})
 _EXACT_ZONES: Final = frozenset({None, dt.UTC})
 _zone_of = operator.attrgetter("tzinfo")
 
@@ -29,10 +31,10 @@ class Shelf:
     end: str
 
     def keys(self, identities: Sequence[tuple[Any, Any]], room: int) -> list[str]:
-        """Return the keys of the entries of (primary key, version), all of the same types."""
-        pk, version = identities[0]
-        encode_pk = encoder_of(type(pk))
-        encode_state = microseconds if isinstance(version, dt.datetime) else int
+        """Return the keys of the entries of (primary key, version)."""
+        encode_pk = encoder_of(type(identities[0][0]))
+        are_moments = {type(version) for _pk, version in identities} == {dt.datetime}
+        encode_state = microseconds if are_moments else encode_version
         start, middle, end = self.before_pk, self.before_version, self.end
         keys = [
             f"{start}{encode_pk(pk)}{middle}{encode_state(version)}{end}"
@@ -70,13 +72,13 @@ def rows_of(
     Raises:
         InvalidArguments: ``kwargs`` do not fit the fragment.
     """
-    read = fragment.read_identity
+    read = fragment.row_reader
     if read is None or set(map(type, items)) != {fragment.item_model}:
         return None
     rest = fragment.parameters.encoded_rest(kwargs)
     try:
         identities = [read(item.__dict__) for item in items]
-    except KeyError:  # deferred
+    except KeyError:  # deferred, or a relation that is not loaded
         return None
     pks, versions = zip(*identities, strict=True)
     is_usual = set(map(type, pks)) == {fragment.parameters.pk_type} and _are_exact(versions)
@@ -107,6 +109,9 @@ def _are_exact(versions: Sequence[Any]) -> bool:
     In one time zone two moments are, when clocks are set back: equal in Python, an hour apart.
     """
     kinds = set(map(type, versions))
-    if kinds == {dt.datetime}:
+    if kinds == {dt.datetime}:  # optimisation: nearly every version is one
         return _EXACT_ZONES.issuperset(map(_zone_of, versions))
-    return kinds == {int}
+    if kinds == {tuple}:
+        return _are_exact(list(itertools.chain.from_iterable(versions)))
+    moments = [version for version in versions if type(version) is dt.datetime]
+    return kinds <= _EXACT and (not moments or _are_exact(moments))

@@ -40,26 +40,15 @@ class Bounded(Generic[V]):
         wanted = list(names)
         found = list(map(self._young.get, wanted))
         if self._old and None in found:
-            self._promote(wanted, found)
+            return self._promoted(wanted)
         return found
 
     def keep(self, values: Mapping[Any, V]) -> None:
         """Keep values until there is no room for them; one of half the size has none."""
-        if not self.is_on:
-            return
-        with self._lock:
-            for name, value in values.items():
-                former = self._young.get(name)
-                size = self._size_of(value)
-                if size > self._half:
-                    continue
-                if former is not None:
-                    self._young_size -= self._size_of(former)
-                elif self._young_size + size > self._half:
-                    self._old, self._old_size = self._young, self._young_size
-                    self._young, self._young_size = {}, 0
-                self._young[name] = value
-                self._young_size += size
+        if self.is_on:
+            with self._lock:
+                for name, value in values.items():
+                    self._put(name, value)
 
     def clear(self) -> None:
         """Drop all values."""
@@ -67,10 +56,32 @@ class Bounded(Generic[V]):
             self._young, self._old = {}, {}
             self._young_size = self._old_size = 0
 
-    def _promote(self, names: list[Hashable], found: list[V | None]) -> None:
-        old = self._old
-        promoted = {}
-        for position, name in enumerate(names):
-            if found[position] is None and (value := old.get(name)) is not None:
-                found[position] = promoted[name] = value
-        self.keep(promoted)
+    def _promoted(self, names: list[Hashable]) -> list[V | None]:
+        """Return the values; those that were read become young."""
+        found = []
+        with self._lock:
+            for name in names:
+                value = self._young.get(name)
+                if value is None and (value := self._old.get(name)) is not None:
+                    self._put(name, value)
+                found.append(value)
+        return found
+
+    def _put(self, name: Hashable, value: V) -> None:
+        former = self._young.pop(name, None)
+        if former is not None:
+            self._young_size -= self._size_of(former)
+        size = self._size_of(value)
+        if size > self._half:
+            self._forget_old(name)
+            return
+        if self._young_size + size > self._half:
+            self._old, self._old_size = self._young, self._young_size
+            self._young, self._young_size = {}, 0
+        self._young[name] = value
+        self._young_size += size
+
+    def _forget_old(self, name: Hashable) -> None:
+        former = self._old.pop(name, None)
+        if former is not None:
+            self._old_size -= self._size_of(former)

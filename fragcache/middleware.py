@@ -69,7 +69,7 @@ class PagePrefetchMiddleware:
             yield
             return
         with _page_of_request() as current:
-            current.is_learned = True
+            current.learn()
             # A visitor's first visit is guessed from the last one of anybody.
             identity, place = self.identify(request), _place(request)
             known = self._pages.get_many([identity, place])

@@ -44,8 +44,9 @@ class Memory:
     heads: dict[str, Entry | None] = field(default_factory=dict)
     #: What the next multi-get brings as well.
     wishes: Wanted = field(default_factory=Wanted)
-    #: What was prefetched by one call, by the base of its keys.
+    #: By the base of their keys, what was prefetched by one call, and the versions of it.
     groups: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
     #: What was asked for, where someone learns it.
     used: list[Any] | None = None
 
@@ -70,6 +71,12 @@ class Page:
         later, self.later = self.later, []
         for call in later:
             call()
+
+    def learn(self) -> None:
+        """Note what the page asks for from now on."""
+        self.is_learned = True
+        for memory in self.memories.values():
+            memory.used = memory.used or []
 
     def memory(self, alias: str) -> Memory:
         """Return what the page has fetched of a cache alias."""

@@ -20,14 +20,21 @@ class Group:
         self._rendered: dict[str, str] | None = None
 
     def take(self, base: str, page: Page) -> str | None:
-        """Return the HTML of a member that is due, None if it was given out already."""
+        """Return the HTML of a member that is due, None if it was given out already.
+
+        None as well where one of them fails: then each renders for itself, if it is placed.
+        """
         if self._rendered is None:
-            due = look_up(self._batch, page).due
-            slots = {slot.base: slot for slot in due.values()}
-            self._rendered = fill(
-                self._batch, list(slots.values()), page, may_store=is_committed(page)
-            )
+            try:
+                self._rendered = self._fill(page)
+            except Exception:  # noqa: BLE001 - it is raised again where the member is placed
+                self._rendered = {}
         return self._rendered.pop(base, None)
+
+    def _fill(self, page: Page) -> dict[str, str]:
+        due = look_up(self._batch, page).due
+        slots = {slot.base: slot for slot in due.values()}
+        return fill(self._batch, list(slots.values()), page, may_store=is_committed(page))
 
 
 def add(batch: Batch, page: Page) -> None:

@@ -59,7 +59,9 @@ def wanted_by(batch: Batch, page: Page) -> Wanted:
     if not is_by_version(batch):
         heads = {key: (batch.base(n), life) for n, key in enumerate(head_keys(batch))}
         return Wanted(heads=heads, names=names)
-    keys, _known = _keys(batch, page)
+    keys, known = _keys(batch, page)
+    prefetched = page.memory(batch.cache.alias).versions
+    prefetched |= {batch.base(position): version for position, version in known.items()}
     return Wanted(entries={key: life for key in keys if key is not None}, names=names)
 
 
@@ -104,10 +106,22 @@ def _keys(batch: Batch, page: Page) -> tuple[Sequence[str | None], Mapping[int, 
 
 
 def _versions(batch: Batch, positions: Sequence[int], page: Page) -> dict[int, Version | None]:
-    """Return the versions of instances, None where there is no row."""
-    instances = [batch.instance(position) for position in positions]
-    found = versions.of_instances(batch.fragment, instances, page)
-    return dict(zip(positions, found, strict=True))
+    """Return the versions of instances, None where there is no row.
+
+    What was prefetched keeps the version that it was prefetched under.
+    """
+    prefetched = page.memory(batch.cache.alias).versions
+    found: dict[int, Version | None] = dict.fromkeys(positions)
+    unknown = []
+    for position in positions:
+        if prefetched and (base := batch.base(position)) in prefetched:
+            found[position] = prefetched[base]
+        else:
+            unknown.append(position)
+    instances = [batch.instance(position) for position in unknown]
+    queried = versions.of_instances(batch.fragment, instances, page) if unknown else []
+    found.update(zip(unknown, queried, strict=True))
+    return found
 
 
 def head_keys(batch: Batch) -> list[str]:

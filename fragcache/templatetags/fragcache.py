@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from django.template.base import FilterExpression, Node, Parser, Token, Variable, token_kwargs
 from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
-from django.utils.safestring import SafeString
 
 from fragcache import page
 from fragcache.arguments import RESERVED, as_item
@@ -70,7 +69,8 @@ class FragmentNode(Node):
     def placed(self, context: Context, result: str | list[str]) -> str:
         """Return what the tag prints: nothing where ``as`` puts it into a variable."""
         if self.target is None:
-            return result if isinstance(result, str) else SafeString("".join(result))
+            # Optimisation: not a SafeString, of which each join around it would be a copy.
+            return result if isinstance(result, str) else "".join(result)
         context[self.target] = result
         return ""
 

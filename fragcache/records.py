@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fragcache.entry import Entry, Kind
 
@@ -45,8 +45,7 @@ class Head:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(NamedTuple):
     """A unique value that an invalidation replaces; of several copies the highest counts."""
 
     #: Microseconds since 1970 UTC.

@@ -258,7 +258,8 @@ def _fill_gaps(
         or Token.from_entry(found[key]).identity != token.identity
         or not store.seals_like(stored[key])
     }
-    _advance(store, keys, gaps)
+    if gaps:
+        _advance(store, keys, gaps)
 
 
 def _advance(

@@ -20,6 +20,7 @@ from tests.fixtures import (  # noqa: F401
     use_backend,
 )
 from tests.jinja2_pages import in_production, jinja  # noqa: F401
+from tests.recorded_runs import hooks, runs_in  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -581,7 +581,7 @@ class TestPartsOfARun:
         warm_shelf.move_mtime(warm_shelf.albums[1])
         told: list[Any] = []
         plan = Plan(fragments=[warm_shelf.card], dry=True)
-        Run(plan, on_due=lambda _fragment, slot: told.append(slot.instance.arguments[0])).execute()
+        Run(plan, on_due=lambda _fragment, due: told.append(due.arguments[0])).execute()
 
         assert told == [warm_shelf.albums[1].pk]
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.core.cache import caches
 from django.db import connections
@@ -30,6 +31,38 @@ _POLL: Final = 0.2
 
 class Locked(FragcacheError):
     """Another run holds the lock."""
+
+
+class Holder(NamedTuple):
+    """Who holds a lock, and since when (microseconds)."""
+
+    host: str
+    pid: int
+    since: int
+    #: What pids of that host are counted in: containers may share a host name.
+    pid_space: str
+
+
+def holder_of(store: Store) -> Holder | None:
+    """Return who holds the lock of a cache.
+
+    Raises:
+        CacheUnavailable: the cache does not answer.
+    """
+    key = lock_key("warm", store.room)
+    entry = store.read_many([key]).get(key)
+    if entry is None:
+        return None
+    found = unpack_document(entry.payload)
+    host, pid, _moment = found["owner"].rsplit(":", 2)
+    return Holder(host, int(pid), found["since"], found.get("pid_space", ""))
+
+
+def pid_space() -> str:
+    """Return what this process's pid is counted in, "" where the system does not say."""
+    with suppress(OSError):
+        return str(Path("/proc/self/ns/pid").readlink())
+    return ""
 
 
 @dataclass(slots=True)
@@ -82,15 +115,16 @@ class WarmingLock:
 
     def _acquire(self) -> bool:
         moment = now()
-        payload = pack_document({"owner": self._owner, "since": moment})
+        payload = pack_document({"owner": self._owner, "since": moment, "pid_space": pid_space()})
         entry = Entry(Kind.LOCK, payload, as_of=moment, built_at=moment)
         return not self.store.add_many({self._key: entry}, LIFE)
 
     def _holder(self) -> str:
-        entry = self.store.read_many([self._key]).get(self._key)
-        if entry is None:
+        holder = holder_of(self.store)
+        if holder is None:
             return "Another run holds the lock."
-        holder = unpack_document(entry.payload)
-        host, pid, _moment = holder["owner"].rsplit(":", 2)
-        since = datetime.fromtimestamp(holder["since"] / 1_000_000, UTC)
-        return f"Another run holds the lock: process {pid} on {host}, since {since:%H:%M:%S} UTC."
+        since = datetime.fromtimestamp(holder.since / 1_000_000, UTC)
+        return (
+            f"Another run holds the lock: process {holder.pid} on {holder.host}, "
+            f"since {since:%H:%M:%S} UTC."
+        )

@@ -37,6 +37,11 @@ class Tally:
         """How many are missing or stale; after a dry run, what would be rendered."""
         return self.planned - self.fresh
 
+    def include(self, other: Tally) -> None:
+        """Add the counts of a part."""
+        for part in fields(Tally):
+            setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
+
     def __add__(self, other: Tally) -> Tally:
         return Tally(
             *(getattr(self, part.name) + getattr(other, part.name) for part in fields(Tally))
@@ -53,6 +58,19 @@ class Report:
     @property
     def totals(self) -> Tally:
         return sum(self.fragments.values(), Tally())
+
+    @property
+    def problem(self) -> str:
+        """What went wrong, as a sentence; "" where nothing did."""
+        if self.status is Status.INTERRUPTED:
+            return "Interrupted; what was done is kept."
+        if self.status is Status.FAILED:
+            totals = self.totals
+            return (
+                f"{totals.failed:,} failed and {totals.refused:,} were refused by the cache, of "
+                f"{totals.planned:,}; the log names them."
+            )
+        return ""
 
     def as_document(self) -> dict[str, Any]:
         """Return the document that ``--json`` prints."""

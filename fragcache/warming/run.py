@@ -1,34 +1,27 @@
-"""A run: walk the plan batch by batch, render what is due, store it, and tally."""
+"""A run: walk the plan unit by unit, let a crew do each of them, and tally."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fragcache import axes, manifest, slots, transactions
+from fragcache import axes, manifest, transactions
 from fragcache.arguments import Instance
-from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.exceptions import CacheUnavailable, TransactionOpen
-from fragcache.keys import base_key, encode_axes
-from fragcache.page import now
-from fragcache.rendering import Output, render_many
-from fragcache.slots import Slot
-from fragcache.store import Store, store
-from fragcache.versions import Version
+from fragcache.store import store
 from fragcache.warming.batches import Batch, batches
-from fragcache.warming.due import due_slots
+from fragcache.warming.crews import Alone, Crew, Done
 from fragcache.warming.report import Report, Status, Tally
+from fragcache.warming.units import Unit, Versioned, log_failure
 
 logger = logging.getLogger("fragcache.warm")
 
 BATCH_SIZE: Final = 500
-
-Versioned = list[tuple[Instance, Version | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +51,33 @@ class Plan:
 
 
 @dataclass(slots=True)
+class _Walk:
+    """How far the run is with one fragment."""
+
+    fragment: Fragment
+    began: float
+    #: Units that the crew has not done yet.
+    pending: int = 0
+    is_listed: bool = False
+    has_failed: bool = False
+
+
+@dataclass(slots=True)
 class Run:
     """One execution of a plan.
 
     ``after_batch`` is called with a fragment and the number of instances walked; ``on_due`` with
-    each slot that is due; ``is_stopped`` is asked between batches.
+    each instance that is due; ``is_stopped`` is asked between batches. ``crew`` does the work; it
+    is this process, unless told otherwise.
     """
 
     plan: Plan
     after_batch: Callable[[Fragment, int], None] = lambda _fragment, _walked: None
-    on_due: Callable[[Fragment, Slot], None] = lambda _fragment, _slot: None
+    on_due: Callable[[Fragment, Instance], None] = lambda _fragment, _instance: None
     is_stopped: Callable[[], bool] = lambda: False
     report: Report = field(default_factory=Report)
+    crew: Crew = field(default_factory=Alone)
+    _walks: dict[str, _Walk] = field(default_factory=dict)
 
     def execute(self) -> Report:
         """Warm, and return the report; what fails of the site's code is logged and counted.
@@ -84,10 +92,12 @@ class Run:
                 "rolled back. Call warm_fragments after its end."
             )
         try:
-            for fragment in self.plan.fragments:
-                self._warm(fragment)
-                if self.report.status in {Status.INCOMPLETE, Status.INTERRUPTED}:
-                    break
+            with self.crew.at_work(self.plan.limit, self.on_due) as crew:
+                for fragment in self.plan.fragments:
+                    self._warm(fragment, crew)
+                    if self._is_ended:
+                        break
+                self._take(crew.finish(is_ended=self._is_ended))
         except CacheUnavailable:
             self.report.status = Status.UNAVAILABLE
             raise
@@ -96,74 +106,79 @@ class Run:
             self.report.status = Status.FAILED
         return self.report
 
-    def _warm(self, fragment: Fragment) -> None:
-        cache = store(self.plan.using or fragment.using)
-        tally = self.report.fragments.setdefault(fragment.name, Tally())
-        began = time.monotonic()
-        try:
-            self._walk(fragment, cache, tally)
-        except CacheUnavailable:
-            raise
-        except Exception as error:
-            tally.failed += 1
-            logger.exception("%s: %s", fragment.name, error, extra={"fragment": fragment.name})
-        else:
-            if self.plan.is_whole and self.report.status is Status.OK:
-                manifest.publish(cache, [fragment])
-        finally:
-            tally.seconds = time.monotonic() - began
+    @property
+    def _is_ended(self) -> bool:
+        return self.report.status in {Status.INCOMPLETE, Status.INTERRUPTED}
 
-    def _walk(self, fragment: Fragment, cache: Store, tally: Tally) -> None:
-        chosen = {name: v for name, v in self.plan.axis_values.items() if name in fragment.axes}
-        combinations = axes.combinations(fragment.axes, chosen)
-        digest = digest_of(fragment)
-        for listed in batches(fragment, self.plan.batch_size, self.plan.only):
-            batch = _without_failed(fragment, listed, tally)
-            for values in combinations:
-                with axes.activated(values):
-                    self._warm_batch(
-                        fragment, cache, tally, _slots(fragment, batch, digest, values)
-                    )
-                self.after_batch(fragment, len(batch))
+    def _warm(self, fragment: Fragment, crew: Crew) -> None:
+        tally = self.report.fragments.setdefault(fragment.name, Tally())
+        walk = self._walks[fragment.name] = _Walk(fragment, time.monotonic())
+        try:
+            for unit in self._units(fragment, tally):
+                walk.pending += 1
+                self._take(crew.submit(unit))
                 if self.is_stopped():
                     self.report.status = Status.INTERRUPTED
-                if self.report.status is not Status.OK:
+                if self._is_ended or walk.has_failed:
                     return
+        except CacheUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the site raises is reported
+            self._fail(walk, error)
+        else:
+            walk.is_listed = True
+            self._publish(walk)
+        finally:
+            tally.seconds = time.monotonic() - walk.began
 
-    def _warm_batch(
-        self, fragment: Fragment, cache: Store, tally: Tally, batch: list[Slot]
-    ) -> None:
+    def _units(self, fragment: Fragment, tally: Tally) -> Iterator[Unit]:
+        chosen = {name: v for name, v in self.plan.axis_values.items() if name in fragment.axes}
+        combinations = axes.combinations(fragment.axes, chosen)
+        digest_of(fragment)  # which says what is wrong with the template before anything is read
         force = self.plan.force or not (fragment.is_versioned or self.plan.check)
-        due = due_slots(fragment, cache, batch, force=force, dry=self.plan.dry)
-        tally.planned += len(batch)
-        tally.fresh += len(batch) - len(due)
-        for slot in due:
-            self.on_due(fragment, slot)
-        if self.plan.dry:
-            return
-        if self.plan.limit is not None:
-            left = self.plan.limit - self.report.totals.rendered
-            if len(due) > left:
-                due = due[:left]
-                self.report.status = Status.INCOMPLETE
-        rendered = self._render(fragment, due, tally)
-        tally.rendered += len(rendered)
-        storable = [slot for slot in rendered if slot.output and slot.output.is_storable]
-        confirmed = slots.write(cache, fragment, storable)
-        tally.stored += len(confirmed)
-        tally.refused += len(rendered) - len(confirmed)
+        for listed in batches(fragment, self.plan.batch_size, self.plan.only):
+            instances = _without_failed(fragment, listed, tally)
+            for values in combinations:
+                yield Unit(
+                    fragment=fragment,
+                    instances=instances,
+                    axis_values=values,
+                    using=self.plan.using,
+                    force=force,
+                    dry=self.plan.dry,
+                )
 
-    def _render(self, fragment: Fragment, due: Sequence[Slot], tally: Tally) -> list[Slot]:
-        rendered = []
-        for slot, output in _outputs(fragment, due):
-            if isinstance(output, Exception):
-                tally.failed += 1
-                _log_failure(fragment, slot.instance, output)
-            elif output is not None:  # else deleted since the batch was listed
-                slot.output = output
-                rendered.append(slot)
-        count(Event.RENDERED, fragment.name, len(rendered))
-        return rendered
+    def _take(self, finished: Iterable[Done]) -> None:
+        """Tally what the crew has done."""
+        for unit, outcome in finished:
+            fragment = unit.fragment
+            walk = self._walks[fragment.name]
+            walk.pending -= 1
+            if isinstance(outcome, CacheUnavailable):
+                raise outcome
+            if isinstance(outcome, Exception):
+                self._fail(walk, outcome)
+                continue
+            tally = self.report.fragments[fragment.name]
+            tally.include(outcome.tally)
+            tally.seconds = time.monotonic() - walk.began
+            if outcome.is_incomplete:
+                self.report.status = Status.INCOMPLETE
+            self.after_batch(fragment, len(unit.instances))
+            self._publish(walk)
+
+    def _fail(self, walk: _Walk, error: Exception) -> None:
+        walk.has_failed = True
+        self.report.fragments[walk.fragment.name].failed += 1
+        name = walk.fragment.name
+        logger.error("%s: %s", name, error, exc_info=error, extra={"fragment": name})
+
+    def _publish(self, walk: _Walk) -> None:
+        """Let targets follow, when every instance has been walked."""
+        is_done = walk.is_listed and not walk.pending and not walk.has_failed
+        if is_done and self.plan.is_whole and self.report.status is Status.OK:
+            fragment = walk.fragment
+            manifest.publish(store(self.plan.using or fragment.using), [fragment])
 
 
 def _without_failed(fragment: Fragment, batch: Batch, tally: Tally) -> Versioned:
@@ -172,52 +187,7 @@ def _without_failed(fragment: Fragment, batch: Batch, tally: Tally) -> Versioned
         if isinstance(version, Exception):
             tally.planned += 1
             tally.failed += 1
-            _log_failure(fragment, instance, version)
+            log_failure(fragment, instance, version)
         else:
             sound.append((instance, version))
     return sound
-
-
-def _slots(
-    fragment: Fragment, batch: Versioned, digest: str, values: Mapping[str, Any]
-) -> list[Slot]:
-    encoded_axes = encode_axes(values)
-    found: dict[str, Slot] = {}  # items may list an instance twice
-    for instance, version in batch:
-        base = base_key(fragment.name, instance.encoded, encoded_axes)
-        found[base] = Slot(instance=instance, base=base, digest=digest, version=version)
-    return list(found.values())
-
-
-def _outputs(
-    fragment: Fragment, due: Sequence[Slot]
-) -> Iterator[tuple[Slot, Output | Exception | None]]:
-    """Yield the outputs of a batch; where it fails as a whole, of each instance alone."""
-    if not due:
-        return
-    for slot in due:
-        if not fragment.is_versioned:
-            slot.version = slots.unique_version(now())
-    try:
-        outputs = render_many(fragment, [slot.instance.arguments for slot in due], fresh=True)
-    except Exception as error:  # noqa: BLE001 - whatever the site raises is reported
-        if len(due) == 1:
-            yield due[0], error
-        else:
-            for slot in due:
-                yield from _outputs(fragment, [slot])
-    else:
-        yield from zip(due, outputs, strict=True)
-
-
-def _log_failure(fragment: Fragment, instance: Instance, error: Exception) -> None:
-    given = ", ".join(map(repr, instance.arguments))
-    logger.error(
-        "%s(%s) failed: %s: %s",
-        fragment.name,
-        given,
-        type(error).__name__,
-        error,
-        exc_info=error,
-        extra={"fragment": fragment.name, "arguments": instance.arguments},
-    )

@@ -1,7 +1,9 @@
 """Fragments that take as long, and fail where, the environment says."""
 
 import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from fragcache import fragment
@@ -20,6 +22,11 @@ def offer(n: int) -> dict[str, Any]:
         time.sleep(float(os.environ["SHOP_SECONDS"]))
     if str(n) == os.environ["SHOP_POISON"]:
         raise ValueError("no such offer")
+    if str(n) == os.environ.get("SHOP_KILLER"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if log := os.environ.get("SHOP_LOG"):
+        with Path(log).open("a") as file:
+            file.write(f"{n} {os.getpid()}\n")
     return {"n": n}
 
 

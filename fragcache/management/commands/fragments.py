@@ -1,29 +1,39 @@
-"""``fragments``: what is declared, and what the cache holds of it."""
+"""``fragments``: what is declared, what the cache holds of it, and how it was warmed."""
 
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from django import db
 from django.core.cache import InvalidCacheBackendError
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from django.utils.connection import ConnectionDoesNotExist
 
 from fragcache import registry
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.explaining import explain
+from fragcache.models import WarmRun
 from fragcache.reading.resolving import resolve, unpublished
 from fragcache.store import store
+from fragcache.warming.history import Locks, described
 
+EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNAVAILABLE: Final = 75
 
 
 class Command(BaseCommand):
-    help = "Lists the declared fragments, or explains one instance of one."
+    help = (
+        "Lists the declared fragments, explains one instance of one, or lists the recorded runs "
+        "of warm_fragments."
+    )
     requires_migrations_checks = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -39,11 +49,24 @@ class Command(BaseCommand):
         )
         explaining.add_argument("--using", metavar="ALIAS")
         explaining.add_argument("--json", action="store_true", help="Print one JSON document.")
+        running = actions.add_parser(
+            "runs", help="The recorded runs of warm_fragments, the newest first."
+        )
+        running.add_argument(
+            "--limit",
+            type=_at_least_one,
+            default=20,
+            metavar="N",
+            help="How many; default %(default)s.",
+        )
+        running.add_argument("--json", action="store_true", help="Print one JSON document.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             if options["action"] == "list":
                 self._list(options)
+            elif options["action"] == "runs":
+                self._runs(options)
             else:
                 self._explain(options)
         except CacheUnavailable as error:
@@ -62,6 +85,28 @@ class Command(BaseCommand):
         else:
             self.stderr.write(
                 "No fragments are declared: add a fragments.py with @fragment to an installed app.",
+                style_func=str,
+            )
+
+    def _runs(self, options: dict[str, Any]) -> None:
+        try:
+            runs = list(WarmRun.objects.all()[: options["limit"]])
+        except (db.Error, ImproperlyConfigured, ConnectionDoesNotExist) as error:
+            said = str(error).strip().partition("\n")[0].removesuffix(".")
+            raise CommandError(
+                f"The recorded runs cannot be read: {said}. If the table is missing, `manage.py "
+                "migrate fragcache` makes it.",
+                returncode=EXIT_FAILED,
+            ) from error
+        locks = Locks()
+        found = [described(run, locks) for run in runs]
+        if options["json"]:
+            self.stdout.write(json.dumps({"format": 1, "runs": found}, indent=2))
+        elif found:
+            self._table([_row(run, of) for run, of in zip(runs, found, strict=True)])
+        else:
+            self.stderr.write(
+                "No runs are recorded: each run of `manage.py warm_fragments` will be.",
                 style_func=str,
             )
 
@@ -89,6 +134,25 @@ class Command(BaseCommand):
         width = max(len(label) for label, _text in rows)
         for label, text in rows:
             self.stdout.write(f"{label:<{width}}  {text}")
+
+
+def _row(run: WarmRun, found: dict[str, Any]) -> dict[str, Any]:
+    began = run.started_at
+    began = timezone.localtime(began) if timezone.is_aware(began) else began
+    took = found["seconds"]
+    return {
+        "started": f"{began:%Y-%m-%d %H:%M:%S}",
+        "took": "" if took is None else f"{took:,.1f} s",
+        "host": run.host,
+        "status": found["status"],
+        **found["totals"],
+    }
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
 
 
 def _value(text: str) -> Any:

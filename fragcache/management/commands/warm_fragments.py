@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -11,16 +12,19 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from fragcache import conf
+from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError, InvalidArguments
 from fragcache.management.progress import Progress
 from fragcache.management.selection import axis_values_of, check_items, selected
 from fragcache.management.signals import Signals
-from fragcache.slots import Slot
 from fragcache.store import store
 from fragcache.suggestions import did_you_mean
 from fragcache.warming import Locked, Plan, Report, Run, Status, Tally, WarmingLock
+from fragcache.warming.crews import Alone
+from fragcache.warming.recording import Recording
 from fragcache.warming.run import BATCH_SIZE
+from fragcache.warming.workers import Workers
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -64,6 +68,17 @@ class Command(BaseCommand):
             help="How many instances are read, rendered and stored at a time; default %(default)s.",
         )
         parser.add_argument(
+            "--parallel",
+            nargs="?",
+            type=_at_least(1, int),
+            default=1,
+            const=len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count(),
+            metavar="N",
+            help="Render in N processes; without N, in as many as there are processors.",
+        )
+        parser.add_argument(
             "--force", action="store_true", help="Render what is up to date as well."
         )
         parser.add_argument(
@@ -99,14 +114,23 @@ class Command(BaseCommand):
         progress = Progress(
             self.stderr, plan, is_wanted=options["progress"], verbosity=options["verbosity"]
         )
+        report = Report()
+        recording = Recording(options, report)
+
+        def after_batch(fragment: Fragment, walked: int) -> None:
+            progress.advance(fragment, walked)
+            recording.update()
+
         with Signals() as signals, progress:
             run = Run(
                 plan,
-                after_batch=progress.advance,
+                after_batch=after_batch,
                 on_due=self._name_due if options["verbosity"] > 1 else _ignore,
                 is_stopped=lambda: signals.received is not None,
+                report=report,
+                crew=Workers(options["parallel"]) if options["parallel"] > 1 else Alone(),
             )
-            problem = self._execute(run, options["wait"])
+            problem = self._execute(run, recording, options["wait"])
         self._print(run.report, options)
         self._exit(run.report, problem, signals.received, options)
 
@@ -137,14 +161,14 @@ class Command(BaseCommand):
             limit=options["limit"],
         )
 
-    def _execute(self, run: Run, wait: float | None) -> str:
+    def _execute(self, run: Run, recording: Recording, wait: float | None) -> str:
         """Execute under the lock; return what went wrong as a sentence."""
         lock = WarmingLock(store(run.plan.using), wait or 0.0, run.is_stopped)
         try:
             if run.plan.dry:
                 run.execute()
             else:
-                with lock:
+                with lock, recording:
                     run.execute()
         except Locked as error:
             run.report.status = Status.INTERRUPTED if run.is_stopped() else Status.LOCKED
@@ -154,8 +178,8 @@ class Command(BaseCommand):
             return f"The cache is unavailable: {error}"
         return ""
 
-    def _name_due(self, fragment: Fragment, slot: Slot) -> None:
-        given = ", ".join(map(repr, slot.instance.arguments))
+    def _name_due(self, fragment: Fragment, instance: Instance) -> None:
+        given = ", ".join(map(repr, instance.arguments))
         self.stderr.write(f"{fragment.name}({given})", style_func=str)
 
     def _print(self, report: Report, options: dict[str, Any]) -> None:
@@ -179,13 +203,9 @@ class Command(BaseCommand):
         elif report.status is Status.UNAVAILABLE:
             raise CommandError(problem, returncode=EXIT_UNAVAILABLE)
         elif report.status is Status.INTERRUPTED and signum is not None:
-            raise CommandError("Interrupted; what was done is kept.", returncode=128 + signum)
+            raise CommandError(report.problem, returncode=128 + signum)
         elif report.status is Status.FAILED:
-            raise CommandError(
-                f"{totals.failed:,} failed and {totals.refused:,} were refused by the cache, of "
-                f"{totals.planned:,}; the log names them.",
-                returncode=EXIT_FAILED,
-            )
+            raise CommandError(report.problem, returncode=EXIT_FAILED)
         elif report.status is Status.INCOMPLETE:
             self._say(
                 f"The limit of {options['limit']:,} renders was reached; run again for the rest.",
@@ -225,7 +245,7 @@ def _check_alias(alias: str | None) -> None:
         )
 
 
-def _ignore(_fragment: Fragment, _slot: Slot) -> None:
+def _ignore(_fragment: Fragment, _instance: Instance) -> None:
     pass
 
 

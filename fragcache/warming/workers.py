@@ -1,0 +1,152 @@
+"""Workers: a crew of several processes, for ``warm_fragments --parallel``.
+
+Each is started anew, so that none inherits a connection. One that dies takes its unit along: that
+is done again alone, and if it kills again in halves, until the instance is found that does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
+from typing import Final
+
+from fragcache.arguments import Instance
+from fragcache.warming import worker
+from fragcache.warming.crews import Alone, Crew, Done, OnDue
+from fragcache.warming.report import Tally
+from fragcache.warming.units import Outcome, Unit, log_failure
+
+#: Units that are sent ahead for each worker, so that none is idle and memory stays flat.
+AHEAD: Final = 2
+_CONTEXT: Final = multiprocessing.get_context("spawn")
+
+_Sent = Future[tuple[Outcome, list[Instance]]]
+
+
+class WorkerDied(Exception):
+    """The process that rendered an instance was killed, or has crashed."""
+
+
+class Workers:
+    """So many processes. The site has to be importable by a new one, as by ``manage.py``."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._pending: dict[_Sent, Unit] = {}
+
+    @contextmanager
+    def at_work(self, limit: int | None, on_due: OnDue) -> Iterator[Crew]:
+        self._on_due = on_due
+        self._left = None if limit is None else _CONTEXT.Value("q", limit)
+        self._others = set(multiprocessing.active_children())
+        self._pool = self._pool_of(self._number)
+        try:
+            yield self
+        except BaseException:  # a second signal, for one, waits for nobody
+            self._kill()
+            raise
+        finally:
+            self._pool.shutdown()
+
+    def submit(self, unit: Unit) -> Iterator[Done]:
+        if not _is_portable(unit):
+            yield from self._done_here(unit)
+            return
+        self._send(unit)
+        while len(self._pending) >= AHEAD * self._number:
+            yield from self._received()
+
+    def finish(self, *, is_ended: bool = False) -> Iterator[Done]:
+        if is_ended:
+            for sent in [sent for sent in self._pending if sent.cancel()]:
+                del self._pending[sent]
+        while self._pending:
+            yield from self._received()
+
+    def _pool_of(self, number: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            number, mp_context=_CONTEXT, initializer=worker.begin, initargs=(self._left,)
+        )
+
+    def _kill(self) -> None:
+        """End all processes: a pool of which one has died may wait for the others without end."""
+        for process in set(multiprocessing.active_children()) - self._others:
+            process.kill()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _send(self, unit: Unit) -> None:
+        try:
+            self._pending[self._pool.submit(worker.work, worker.packed(unit))] = unit
+        except BrokenProcessPool as error:  # and so are all that were sent
+            broken: _Sent = Future()
+            broken.set_exception(error)
+            self._pending[broken] = unit
+
+    def _received(self) -> Iterator[Done]:
+        """Yield what has been done, after waiting for at least one unit."""
+        finished, _unfinished = wait(self._pending, return_when=FIRST_COMPLETED)
+        if any(isinstance(sent.exception(), BrokenProcessPool) for sent in finished):
+            finished, _unfinished = wait(self._pending)  # they all end now
+        died = []
+        for sent in finished:
+            unit = self._pending.pop(sent)
+            if isinstance(sent.exception(), BrokenProcessPool):
+                died.append(unit)
+            else:
+                yield self._outcome(unit, sent)
+        if died:
+            self._kill()
+            yield from self._one_by_one(died)
+            self._pool = self._pool_of(self._number)
+
+    def _outcome(self, unit: Unit, sent: _Sent) -> Done:
+        error = sent.exception()
+        if isinstance(error, Exception):
+            return unit, error
+        outcome, due = sent.result()
+        for instance in due:
+            self._on_due(unit.fragment, instance)
+        return unit, outcome
+
+    def _one_by_one(self, units: Sequence[Unit]) -> Iterator[Done]:
+        """Do units again, each in a process of which it may be the end."""
+        waiting = list(units)
+        while waiting:
+            unit = waiting.pop(0)
+            with self._pool_of(1) as pool:
+                sent = pool.submit(worker.work, worker.packed(unit))
+                wait([sent])
+            if not isinstance(sent.exception(), BrokenProcessPool):
+                yield self._outcome(unit, sent)
+            elif len(unit.instances) == 1:
+                instance = unit.instances[0][0]
+                log_failure(
+                    unit.fragment, instance, WorkerDied("the process that rendered it died")
+                )
+                yield unit, Outcome(Tally(planned=1, failed=1))
+            else:
+                middle = len(unit.instances) // 2
+                parts = unit.instances[:middle], unit.instances[middle:]
+                waiting[:0] = [replace(unit, instances=part) for part in parts]
+
+    def _done_here(self, unit: Unit) -> Iterator[Done]:
+        alone = Alone()
+        with alone.at_work(None if self._left is None else self._left.value, self._on_due) as crew:
+            for done in crew.submit(unit):
+                if self._left is not None and isinstance(done[1], Outcome):
+                    self._left.value -= done[1].tally.rendered
+                yield done
+
+
+def _is_portable(unit: Unit) -> bool:
+    """Whether another process can be told of a unit; items may be anything."""
+    try:
+        ForkingPickler.dumps(worker.packed(unit))
+    except Exception:  # noqa: BLE001 - what cannot be pickled says so in many ways
+        return False
+    return True

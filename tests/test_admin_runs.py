@@ -1,0 +1,235 @@
+"""The admin's pages of recorded runs: to be read, by those who may, and changed by nobody."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings as site
+from django.contrib.auth.models import Permission, User
+from django.core import checks
+from django.db import connection
+from django.test import Client, override_settings
+from django.urls import include, path, reverse
+
+from fragcache.models import WarmRun
+from tests.fixtures import any_cache
+
+pytestmark = [
+    pytest.mark.django_db,
+    any_cache,
+    pytest.mark.usefixtures("cache_alias", "admin_site"),
+]
+NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
+
+class URLs:
+    """A site with nothing but the admin; made late, as the admin is not installed before."""
+
+    @property
+    def urlpatterns(self) -> list[Any]:
+        from django.contrib import admin
+
+        return [path("admin/", admin.site.urls), path("", include("tests.urls"))]
+
+
+@pytest.fixture(scope="module")
+def admin_site(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The site with Django's admin, which no other test has."""
+    [engine, *others] = [dict(engine) for engine in site.TEMPLATES]
+    options = engine["OPTIONS"]
+    messages = "django.contrib.messages.context_processors.messages"
+    engine["OPTIONS"] = options | {"context_processors": [*options["context_processors"], messages]}
+    added = [f"django.contrib.{name}" for name in ("admin", "sessions", "messages")]
+    with override_settings(
+        INSTALLED_APPS=[*site.INSTALLED_APPS, *added],
+        MIDDLEWARE=MIDDLEWARE,
+        TEMPLATES=[engine, *others],
+        ROOT_URLCONF=URLs(),
+        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+    ):
+        log = apps.get_model("admin", "LogEntry")
+        with django_db_blocker.unblock():
+            with connection.schema_editor() as editor:
+                editor.create_model(log)
+            yield
+            with connection.schema_editor() as editor:
+                editor.delete_model(log)
+
+
+@pytest.fixture
+def run() -> WarmRun:
+    counts = {
+        "planned": 900,
+        "fresh": 400,
+        "rendered": 50,
+        "stored": 30,
+        "refused": 20,
+        "failed": 7,
+    }
+    return WarmRun.objects.create(
+        host="web1",
+        pid=77,
+        started_at=NOON,
+        finished_at=NOON + dt.timedelta(seconds=12.5),
+        status="failed",
+        options={"labels": ["shop"]},
+        fragments={"shop.price": counts | {"failed": 7}, "shop.tag": {"planned": 11}},
+        problem="7 failed.",
+    )
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def superuser() -> Client:
+    return client_of(User.objects.create_superuser("root"))
+
+
+def staff(*permissions: str) -> Client:
+    user = User.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    assert user.user_permissions.count() == len(permissions)
+    return client_of(user)
+
+
+def url(page: str, *args: Any) -> str:
+    return reverse(f"admin:fragcache_warmrun_{page}", args=args)
+
+
+def cells(html: str) -> dict[str, str]:
+    """Return the text of the first row's cells, by column."""
+    found = re.findall(r'<t[dh] class="field-([a-z_]+)[^"]*">(.*?)</t[dh]>', html, re.DOTALL)
+    return {column: re.sub(r"<[^>]+>", "", inner).strip() for column, inner in reversed(found)}
+
+
+class TestList:
+    def test_it_is_in_the_index(self, superuser: Client, run: WarmRun) -> None:
+        html = superuser.get("/admin/").content.decode()
+        assert "Fragment cache" in html
+        assert f'href="{url("changelist")}"' in html
+
+    def test_a_row_has_the_counts(self, superuser: Client, run: WarmRun) -> None:
+        assert cells(superuser.get(url("changelist")).content.decode()) == {
+            "started_at": "Nov. 21, 2026, noon",
+            "seconds": "12.5",
+            "host": "web1",
+            "status": "failed",
+            "planned": "911",
+            "fresh": "400",
+            "rendered": "50",
+            "stored": "30",
+            "refused": "20",
+            "failed": "7",
+        }
+
+    def test_of_a_run_whose_process_is_gone_it_says_so(
+        self, superuser: Client, run: WarmRun
+    ) -> None:
+        WarmRun.objects.update(status="running", finished_at=None)
+
+        row = cells(superuser.get(url("changelist")).content.decode())
+        assert (row["status"], row["seconds"]) == ("died", "-")
+        assert "died" in superuser.get(url("change", run.pk)).content.decode()
+
+    @pytest.mark.parametrize(
+        ("query", "shown"),
+        [
+            ("status__exact=failed", 1),
+            ("status__exact=ok", 0),
+            ("host=web1", 1),
+            ("host=web2", 0),
+            ("started_at__year=2026&started_at__month=11", 1),
+            ("started_at__year=2025", 0),
+        ],
+    )
+    def test_it_is_filtered_by_status_host_and_date(
+        self, superuser: Client, run: WarmRun, query: str, shown: int
+    ) -> None:
+        answer = superuser.get(f"{url('changelist')}?{query}")
+        assert (answer.status_code, answer.context["cl"].result_count) == (200, shown)
+
+
+class TestDetail:
+    def test_it_shows_everything_and_no_field_to_change(
+        self, superuser: Client, run: WarmRun
+    ) -> None:
+        html = superuser.get(url("change", run.pk)).content.decode()
+
+        for shown in ("web1", "77", "shop.price", "labels", "7 failed.", "failed"):
+            assert shown in html
+        assert "<textarea" not in html
+        assert 'name="_save"' not in html
+        assert 'name="host"' not in html
+
+
+class TestPermissions:
+    def test_nobody_adds(self, superuser: Client) -> None:
+        assert superuser.get(url("add")).status_code == 403
+        assert superuser.post(url("add"), {"host": "x"}).status_code == 403
+        assert url("add") not in superuser.get("/admin/").content.decode()
+        assert not WarmRun.objects.exists()
+
+    def test_nobody_changes(self, superuser: Client, run: WarmRun) -> None:
+        assert superuser.post(url("change", run.pk), {"host": "x"}).status_code == 403
+        run.refresh_from_db()
+        assert run.host == "web1"
+
+    def test_staff_without_permission_see_nothing(self, run: WarmRun) -> None:
+        client = staff()
+        for page in (url("changelist"), url("change", run.pk), url("delete", run.pk)):
+            assert client.get(page).status_code == 403
+        assert url("changelist") not in client.get("/admin/").content.decode()
+
+    def test_who_may_view_sees_and_does_not_delete(self, run: WarmRun) -> None:
+        client = staff("view_warmrun", "add_warmrun", "change_warmrun")
+        assert client.get(url("changelist")).status_code == 200
+        assert client.get(url("change", run.pk)).status_code == 200
+        for page in (url("add"), url("delete", run.pk)):
+            assert client.post(page, {"post": "yes"}).status_code == 403
+        assert WarmRun.objects.exists()
+
+    def test_who_may_delete_deletes(self, run: WarmRun) -> None:
+        client = staff("view_warmrun", "delete_warmrun")
+        assert client.post(url("delete", run.pk), {"post": "yes"}).status_code == 302
+        assert not WarmRun.objects.exists()
+
+    def test_a_visitor_is_asked_to_log_in(self, run: WarmRun) -> None:
+        answer = Client().get(url("changelist"))
+        assert (answer.status_code, answer.headers["Location"].partition("?")[0]) == (
+            302,
+            "/admin/login/",
+        )
+
+
+def test_checks_find_nothing_wrong_with_it() -> None:
+    found = checks.run_checks()
+    assert [message for message in found if "fragcache" in str(message.obj)] == []
+
+
+def test_a_site_without_the_admin_does_not_import_it() -> None:
+    script = "import django, sys; django.setup(); print('django.contrib.admin' in sys.modules)"
+    finished = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout == "False\n"

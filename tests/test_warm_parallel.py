@@ -1,0 +1,129 @@
+"""``warm_fragments --parallel``: several processes, one of which may die."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.shop import NUMBERS
+from tests.test_warm_processes import Shop, open_shop, shop  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.parametrize("shop", ["redis"], indirect=True)
+PARALLEL = ("shop.offer", "--json", "--parallel", "2", "--batch-size", "2")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def rendered(log: Path) -> list[tuple[int, int]]:
+    """Return (number, process) of each render."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [tuple(map(int, line.split())) for line in lines]  # type: ignore[misc]
+
+
+def test_processes_share_the_work_and_each_instance_is_rendered_once(
+    shop: Shop,
+    log: Path,
+) -> None:
+    code, run = shop.run(*PARALLEL, SHOP_LOG=str(log), SHOP_SECONDS="0.05")
+
+    assert (code, run.err) == (0, "")
+    assert run.offers == {"planned": NUMBERS, "rendered": NUMBERS, "stored": NUMBERS}
+    done = rendered(log)
+    assert sorted(number for number, _process in done) == list(range(NUMBERS))
+    assert len({process for _number, process in done}) == 2
+    assert run.popen.pid not in {process for _number, process in done}
+    code, again = shop.run(*PARALLEL)
+    assert again.offers == {"planned": NUMBERS, "fresh": NUMBERS}
+
+
+def test_the_instance_that_kills_its_process_is_named_and_the_run_goes_on(
+    shop: Shop,
+    log: Path,
+) -> None:
+    code, run = shop.run(*PARALLEL, SHOP_LOG=str(log), SHOP_KILLER="7")
+
+    assert code == 1
+    assert "shop.offer(7) failed: WorkerDied: the process that rendered it died" in run.err
+    assert run.document["status"] == "failed"
+    assert run.offers["planned"] == NUMBERS
+    assert run.offers["failed"] == 1
+    code, rest = shop.run(*PARALLEL)
+    assert rest.offers == {"planned": NUMBERS, "fresh": NUMBERS - 1, "rendered": 1, "stored": 1}
+
+
+def test_an_instance_that_fails_is_named_and_the_others_are_stored(shop: Shop) -> None:
+    code, run = shop.run(*PARALLEL, SHOP_POISON="7")
+
+    assert code == 1
+    assert "shop.offer(7) failed: ValueError: no such offer" in run.err
+    assert run.offers == {
+        "planned": NUMBERS,
+        "rendered": NUMBERS - 1,
+        "stored": NUMBERS - 1,
+        "failed": 1,
+    }
+
+
+@pytest.mark.parametrize("limit", [0, 1, 7, NUMBERS])
+def test_all_processes_together_keep_the_limit(shop: Shop, log: Path, limit: int) -> None:
+    code, run = shop.run(*PARALLEL, "--limit", str(limit), SHOP_LOG=str(log))
+
+    assert code == 0
+    assert len(rendered(log)) == run.offers.get("rendered", 0) == limit
+    assert run.document["status"] == ("ok" if limit == NUMBERS else "incomplete")
+
+
+def test_a_dry_run_stores_nothing_and_names_what_is_due(shop: Shop) -> None:
+    code, run = shop.run(*PARALLEL, "--dry-run", "-v2")
+
+    assert code == 0
+    named = Counter(line for line in run.err.splitlines() if line.startswith("shop.offer("))
+    assert named == Counter(f"shop.offer({number})" for number in range(NUMBERS))
+    _code, rest = shop.run(*PARALLEL)
+    assert rest.offers["stored"] == NUMBERS
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_ends_the_run_after_what_was_begun(
+    shop: Shop,
+    log: Path,
+    number: signal.Signals,
+) -> None:
+    """A terminal and systemd signal the whole group."""
+    process = shop.start_slowly("--parallel", "2", "--batch-size", "2", SHOP_LOG=str(log))
+    code = process.end(number)
+
+    assert code == 128 + number
+    assert process.document["status"] == "interrupted"
+    assert process.offers["stored"] == len(rendered(log)) < NUMBERS
+    assert_gone({worker for _number, worker in rendered(log)})
+    code, rest = shop.run(*PARALLEL)
+    assert rest.offers["fresh"] == process.offers["stored"]
+
+
+def test_the_processes_end_with_a_run_that_is_killed(shop: Shop, log: Path) -> None:
+    process = shop.start_slowly("--parallel", "2", "--batch-size", "2", SHOP_LOG=str(log))
+    process.end(signal.SIGKILL)
+    assert_gone({worker for _number, worker in rendered(log)})
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two"])
+def test_a_number_of_processes_that_is_none_is_refused(shop: Shop, value: str) -> None:
+    code, run = shop.run("--parallel", value)
+    assert code == 2
+    assert f"argument --parallel: '{value}' is not a number of 1 or more" in run.err
+
+
+def assert_gone(processes: set[int]) -> None:
+    assert processes
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{process}").exists() for process in processes):
+        assert time.monotonic() < deadline, processes
+        time.sleep(0.05)

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import inspect
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db.models import CharField, Field, IntegerField, Model, UUIDField
+from django.db.models import Model
 from django.utils.functional import LazyObject, Promise
 from django.utils.safestring import SafeString
 
-from fragcache.exceptions import ImproperlyDeclared, InvalidArguments
+from fragcache.exceptions import InvalidArguments
 from fragcache.keys import Reference, encode_arguments, encoder_of
 from fragcache.suggestions import did_you_mean
 
@@ -35,14 +33,9 @@ RESERVED: Final = frozenset({"f", "items", "request", "using", "default", "stora
 
 
 #: Values of these types say the same at every call; a text that is translated late does not.
-_CONSTANTS: Final = frozenset({str, SafeString, int, bool, type(None)})
+CONSTANTS: Final = frozenset({str, SafeString, int, bool, type(None)})
 #: How many combinations of further arguments are remembered of a fragment.
 _RESTS: Final = 1024
-_UNCONVERTED: Final[Mapping[Any, type]] = {
-    IntegerField.to_python: int,
-    UUIDField.to_python: uuid.UUID,
-    CharField.to_python: str,
-}
 
 
 class Instance(NamedTuple):
@@ -118,7 +111,7 @@ class Parameters:
         if not kwargs:
             return self.defaults_encoded
         kinds = tuple(map(type, kwargs.values()))
-        if not _CONSTANTS.issuperset(kinds):
+        if not CONSTANTS.issuperset(kinds):
             return None
         # Optimisation: templates have the same few.
         call = (*kwargs.items(), *kinds)
@@ -218,70 +211,6 @@ class Parameters:
         signature = ", ".join(self.names)
         end = "" if problem.endswith((".", "?")) else "."
         return InvalidArguments(f"{self.owner}({signature}) {problem}{end}")
-
-
-def parameters_of(
-    function: Callable[..., Any],
-    *,
-    owner: str,
-    choices: Mapping[str, Sequence[Any]],
-    model: type[Model] | None,
-) -> Parameters:
-    """Return the parameters of a context function.
-
-    Raises:
-        ImproperlyDeclared: it takes ``*args``, ``**kwargs`` or keyword-only parameters, or
-            ``choices`` names no parameter.
-    """
-    names, defaults = [], []
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
-            raise ImproperlyDeclared(
-                f"{owner}: its function takes {parameter} ({parameter.kind.description}); "
-                "arguments are part of a key, so it must take plain, named parameters."
-            )
-        if parameter.name in RESERVED:
-            raise ImproperlyDeclared(
-                f"{owner}: a parameter cannot be called {parameter.name!r}, as get_fragment() "
-                "takes an argument of that name."
-            )
-        names.append(parameter.name)
-        if parameter.default is not parameter.empty:
-            defaults.append(parameter.default)
-    for name in choices:
-        if name not in names:
-            raise ImproperlyDeclared(
-                f"{owner}: choices names {name!r}, which is not a parameter."
-                f"{did_you_mean(name, names)}"
-            )
-    pk: Field[Any, Any] | None = model._meta.pk if model is not None else None
-    return Parameters(
-        owner=owner,
-        names=tuple(names),
-        defaults=tuple(defaults),
-        choices={name: tuple(values) for name, values in choices.items()},
-        model=model,
-        pk_to_python=pk.to_python if pk is not None else None,
-        pk_type=pk_type(pk) if pk is not None else None,
-        pk_attribute=pk.attname if pk is not None else "",
-        defaults_encoded=_encoded_defaults(names, defaults, choices),
-    )
-
-
-def _encoded_defaults(
-    names: Sequence[str], defaults: Sequence[Any], choices: Mapping[str, Sequence[Any]]
-) -> str | None:
-    if len(names) != 1 + len(defaults):
-        return None
-    for name, default in zip(names[1:], defaults, strict=True):
-        if type(default) not in _CONSTANTS or default not in choices.get(name, (default,)):
-            return None
-    return encode_arguments(defaults) if defaults else ""
-
-
-def pk_type(field: Field[Any, Any]) -> type | None:
-    """Return the type of values that a field's ``to_python`` returns as they are, if known."""
-    return _UNCONVERTED.get(type(field).to_python)
 
 
 def as_arguments(item: Any) -> tuple[Any, ...]:

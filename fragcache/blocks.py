@@ -28,7 +28,7 @@ from fragcache.digests import Digested, digest_of_compiled
 from fragcache.exceptions import InvalidArguments, UndefinedArgument
 from fragcache.reading import get_fragments
 from fragcache.templates import Closure
-from fragcache.tokens import TokenName
+from fragcache.token_memory import TokenName
 
 #: Stands between template and block in names, and in no name of a declared fragment.
 SEPARATOR: Final = "|"

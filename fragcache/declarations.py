@@ -14,11 +14,12 @@ from django.db.models.query import ModelIterable
 from django.template.loader import get_template
 
 from fragcache import axes, conf
-from fragcache.arguments import MISSING, Missing, Parameters, parameters_of
+from fragcache.arguments import MISSING, Missing, Parameters
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.row_reading import Reader, row_reader
+from fragcache.signatures import parameters_of
 from fragcache.suggestions import did_you_mean
-from fragcache.tokens import TokenName
+from fragcache.token_memory import TokenName
 from fragcache.validation import check_declaration
 
 Items = Callable[[], Iterable[Any]]

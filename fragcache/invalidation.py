@@ -17,7 +17,7 @@ from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, ImproperlyDeclared, InvalidationFailed
 from fragcache.slots import token_names
 from fragcache.store import Store, store
-from fragcache.tokens import TokenName
+from fragcache.token_memory import TokenName
 
 #: How often a write that failed is tried in all.
 ATTEMPTS: Final = 3

@@ -22,7 +22,7 @@ from fragcache.page import now
 from fragcache.records import Head
 from fragcache.rendering import Output
 from fragcache.store import Store
-from fragcache.tokens import TokenName
+from fragcache.token_memory import TokenName
 from fragcache.versions import Version
 
 #: Seconds that a superseded entry is kept, for pages that hold its head already.

@@ -8,11 +8,10 @@ highest counts, so that a lost node blanks no name and a returning one revives n
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Kind
 from fragcache.exceptions import InvalidationFailed
@@ -20,21 +19,13 @@ from fragcache.keys import token_key
 from fragcache.page import Page, now
 from fragcache.records import Token, token_moments, token_pair
 from fragcache.store import Store
+from fragcache.token_memory import Memory, TokenName
 
 #: The clocks of two machines are assumed to differ by less than half of this, in microseconds.
 CLOCK_MARGIN_US: Final = 2 * FUTURE_TOLERANCE_US
-#: More remembered tokens than this, and all are forgotten: costs some renders, never truth.
-MEMORY_LIMIT: Final = 100_000
 #: Seconds that a stamp is kept, so that no cache fills with those of arguments that visitors made
 #: up. Its successor is later than any before, so that its end costs renders, never truth.
 STAMP_LIFE: Final = 30 * 86_400
-
-
-class TokenName(NamedTuple):
-    """A fragment's token, or with encoded arguments the stamp of one instance."""
-
-    fragment: str
-    arguments: str | None = None
 
 
 @dataclass(slots=True)
@@ -120,7 +111,13 @@ def read(store: Store, names: Iterable[TokenName], *, may_write: bool = True) ->
 
 def recall(store: Store, names: Iterable[TokenName], not_before: float) -> Tokens | None:
     """Return tokens as this process knows them, None unless it read all since ``not_before``."""
-    return _memory.recall(store.alias, names, not_before)
+    known = _memory.recall(store.alias, names, not_before)
+    if known is None:
+        return None
+    return Tokens(
+        {name: one.token for name, one in known.items()},
+        {name: one.since for name, one in known.items()},
+    )
 
 
 def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) -> None:
@@ -157,61 +154,7 @@ def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) ->
     _memory.note(store.alias, successors, time.monotonic())
 
 
-class _Known(NamedTuple):
-    token: Token
-    #: Since when this process knows it, in monotonic seconds.
-    since: float
-    #: When it was last about to be read.
-    read: float
-
-
-class _Memory:
-    """What this process knows of tokens."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, TokenName], _Known] = {}
-
-    def note(
-        self,
-        alias: str,
-        seen: Mapping[TokenName, Token],
-        read: float,
-        made: Mapping[TokenName, Token] | None = None,
-    ) -> dict[TokenName, float]:
-        """Return since when each token is known; ``read`` is when they were about to be.
-
-        One that was absent and ``made`` here replaces none that a running render could know.
-        """
-        moment = time.monotonic()
-        since = {}
-        with self._lock:
-            if len(self._known) > MEMORY_LIMIT:
-                self._known.clear()
-            for name, token in seen.items():
-                known = self._known.get((alias, name))
-                is_known = known is not None and known.token.identity == token.identity
-                since[name] = known.since if known and is_known else moment
-                # A reply that was under way while another thread invalidated tells of the past.
-                if known is None or is_known or known.read <= read:
-                    self._known[alias, name] = _Known(token, since[name], read)
-            for name, token in (made or {}).items():
-                since[name] = 0.0
-                self._known[alias, name] = _Known(token, 0.0, read)
-        return since
-
-    def recall(self, alias: str, names: Iterable[TokenName], not_before: float) -> Tokens | None:
-        current, since = {}, {}
-        for name in names:
-            known = self._known.get((alias, name))
-            if known is None or known.read < not_before:
-                return None
-            current[name] = known.token
-            since[name] = known.since
-        return Tokens(current, since)
-
-
-_memory = _Memory()
+_memory = Memory()
 
 
 def _highest(copies: Iterable[str], found: Mapping[str, Entry]) -> Token | None:

@@ -39,7 +39,7 @@ class Process:
     """What one process knows: its tokens and local cache, and the page that it builds."""
 
     def __init__(self, sibling: Process | None = None) -> None:
-        self.memory = sibling.memory if sibling else tokens._Memory()
+        self.memory = sibling.memory if sibling else tokens.Memory()
         self.local = sibling.local if sibling else LocalCache(2**20)
         self.page: page.Page | None = None
         self.row: Row | None = None

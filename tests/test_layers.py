@@ -18,10 +18,10 @@ PLACE_IT = "has no layer: place it in LAYERS of tests/test_layers.py."
 LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions suggestions",
     "values": "keys entry",
-    "storage": "backends counters guard local page records store tokens transactions",
+    "storage": "backends counters guard local page records store token_memory tokens transactions",
     "declared": (
         "arguments axes codes declarations digests items jinja2_templates manifest migrations "
-        "models registry row_reading templates validation versions"
+        "models registry row_reading signatures templates validation versions"
     ),
     "use cases": (
         "blocks bubbling contexts explaining invalidation reading rendering slots stats warming"

@@ -20,7 +20,7 @@ from fragcache import (
 from fragcache.page import now
 from fragcache.records import Token
 from fragcache.store import store
-from fragcache.tokens import TokenName
+from fragcache.token_memory import TokenName
 from tests.fixtures import Clock, RoundTrips, elsewhere, without_local_cache
 from tests.odd_caches import KeepsThreeTokenCopies, RefusesTokens
 

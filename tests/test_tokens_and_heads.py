@@ -16,7 +16,7 @@ from fragcache.entry import Entry, Kind
 from fragcache.keys import manifest_key
 from fragcache.records import Head
 from fragcache.store import store
-from fragcache.tokens import TokenName
+from fragcache.token_memory import TokenName
 from tests.fixtures import (
     Clock,
     RoundTrips,

@@ -17,7 +17,7 @@ from fragcache.manifest import RemoteFragment
 from fragcache.reading.rows import Rows, rows_of
 from fragcache.slots import Slot, token_names
 from fragcache.store import Store
-from fragcache.tokens import TokenName
+from fragcache.token_memory import TokenName
 from fragcache.versions import Version
 
 

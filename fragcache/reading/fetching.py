@@ -19,7 +19,8 @@ from fragcache.local import kept_many
 from fragcache.page import Memory, Page, Wanted, now
 from fragcache.records import Head
 from fragcache.store import Store
-from fragcache.tokens import TokenName, Tokens
+from fragcache.token_memory import TokenName
+from fragcache.tokens import Tokens
 
 #: Seconds for which a page trusts the tokens that it has read itself.
 PAGE_TRUST: Final = 1.0

@@ -21,7 +21,7 @@ from fragcache.reading.entries import Found, find, held
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.records import Head
 from fragcache.slots import Slot
-from fragcache.tokens import TokenName
+from fragcache.token_memory import TokenName
 from fragcache.versions import Version
 
 

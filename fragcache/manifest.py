@@ -70,7 +70,7 @@ def publish(store: Store, fragments: Iterable[Fragment]) -> None:
 
 def find(store: Store, name: str) -> RemoteFragment | None:
     """Return a fragment that a source published; what is known is trusted for INVALIDATION_LAG."""
-    fetched_at, known = _remembered.get((store.alias, name), (-1.0, None))
+    fetched_at, known = _remembered.get((store.space, name), (-1.0, None))
     if known and time.monotonic() - fetched_at < conf.settings().INVALIDATION_LAG:
         return known
     key = manifest_key(name, store.room)
@@ -80,7 +80,7 @@ def find(store: Store, name: str) -> RemoteFragment | None:
         document = unpack_document(entry.payload)
         if document["format"] == FORMAT:
             found = RemoteFragment(document)
-    _remembered[store.alias, name] = (time.monotonic(), found)
+    _remembered[store.space, name] = (time.monotonic(), found)
     return found
 
 

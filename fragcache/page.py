@@ -78,11 +78,11 @@ class Page:
         for memory in self.memories.values():
             memory.used = memory.used or []
 
-    def memory(self, alias: str) -> Memory:
-        """Return what the page has fetched of a cache alias."""
-        memory = self.memories.get(alias)
+    def memory(self, space: str) -> Memory:
+        """Return what the page has fetched of a cache, by the space of its keys."""
+        memory = self.memories.get(space)
         if memory is None:
-            memory = self.memories[alias] = Memory(used=[] if self.is_learned else None)
+            memory = self.memories[space] = Memory(used=[] if self.is_learned else None)
         return memory
 
 

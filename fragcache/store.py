@@ -61,9 +61,22 @@ class Store:
     def physical_key(self) -> Callable[[str], str]:
         """What the server sees of a key. Values are sealed for it: KEY_PREFIX keeps sites apart."""
         backend = caches[self.alias]
-        if backend.key_func is default_key_func:
+        if self.has_plain_keys:
             return backend.make_key("").__add__  # optimisation: most keys need no call of ours
         return backend.make_key
+
+    @cached_property
+    def has_plain_keys(self) -> bool:
+        """Whether KEY_PREFIX and VERSION alone stand before a key."""
+        return caches[self.alias].key_func is default_key_func
+
+    @property
+    def space(self) -> str:
+        """Where its keys lie: what a process remembers of one space is nothing to another.
+
+        A KEY_FUNCTION of the site's own may say another prefix for each tenant.
+        """
+        return self.alias if self.has_plain_keys else f"{self.alias} {self.physical_key('')}"
 
     def read_many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return the believed values among those under ``keys``."""

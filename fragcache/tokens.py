@@ -92,13 +92,13 @@ def settle(
     highest = {name: _highest(copies, found) for name, copies in keys.items()}
     seen = {name: token for name, token in highest.items() if token is not None}
     if not (may_write and store.is_writable):
-        return Tokens(seen, _memory.note(store.alias, seen, read))
+        return Tokens(seen, _memory.note(store.space, seen, read))
     _fill_gaps(store, keys, stored, found, seen)
     made: dict[TokenName, Token] = {}
     if len(seen) < len(keys):
         made, others = _create(store, {name: keys[name] for name in keys if name not in seen})
         seen |= others
-    return Tokens(seen | made, _memory.note(store.alias, seen, read, made))
+    return Tokens(seen | made, _memory.note(store.space, seen, read, made))
 
 
 def read(store: Store, names: Iterable[TokenName], *, may_write: bool = True) -> Tokens:
@@ -111,7 +111,7 @@ def read(store: Store, names: Iterable[TokenName], *, may_write: bool = True) ->
 
 def recall(store: Store, names: Iterable[TokenName], not_before: float) -> Tokens | None:
     """Return tokens as this process knows them, None unless it read all since ``not_before``."""
-    known = _memory.recall(store.alias, names, not_before)
+    known = _memory.recall(store.space, names, not_before)
     if known is None:
         return None
     return Tokens(
@@ -151,7 +151,7 @@ def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) ->
                 f"{name.fragment!r} is not invalidated: the cache alias {store.alias!r} refused "
                 "the new token. Try again when it accepts writes."
             )
-    _memory.note(store.alias, successors, time.monotonic())
+    _memory.note(store.space, successors, time.monotonic())
 
 
 _memory = Memory()

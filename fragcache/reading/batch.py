@@ -92,7 +92,11 @@ class Batch:
 
     def local_names(self, keys: Sequence[str | None]) -> Sequence[Hashable]:
         """Return what copies of the entries under ``keys`` are kept under."""
-        return self.rows.names() if self.rows else keys
+        names = self.rows.names() if self.rows else keys
+        if self.cache.has_plain_keys:
+            return names
+        space = self.cache.space
+        return [(space, name) for name in names]
 
     def entry_key(self, position: int, suffix: str) -> str:
         return entry_key(self.base(position), suffix, self.cache.room)

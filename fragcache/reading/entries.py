@@ -34,7 +34,7 @@ def held(batch: Batch, page: Page) -> list[SafeString] | None:
     if batch.rows is None or not local.is_on:
         return None
     current = known_tokens(batch.cache, page, batch.distinct_token_names())
-    html = _fresh(batch, local.get_many(batch.rows.names()), current)
+    html = _fresh(batch, local.get_many(batch.local_names(())), current)
     return None if None in html else cast("list[SafeString]", html)
 
 
@@ -44,7 +44,7 @@ def find(batch: Batch, page: Page, keys: Sequence[str | None]) -> Found:
     What is held is looked at first. Where that is not current any more, the cache may have what
     another process has put in its place; hence up to two round trips after an invalidation.
     """
-    entries = page.memory(batch.cache.alias).entries
+    entries = page.memory(batch.cache.space).entries
     current = known_tokens(batch.cache, page, batch.distinct_token_names())
     while True:
         copies = _copies(batch, page, keys)
@@ -70,7 +70,7 @@ def find(batch: Batch, page: Page, keys: Sequence[str | None]) -> Found:
 
 def _copies(batch: Batch, page: Page, keys: Sequence[str | None]) -> list[Kept | None]:
     """Return what the page has fetched, which the process keeps, and what it has kept."""
-    entries = page.memory(batch.cache.alias).entries
+    entries = page.memory(batch.cache.space).entries
     local = batch.cache.local
     if not local.is_on:
         return list(map(entries.get, keys))

@@ -28,7 +28,7 @@ PAGE_TRUST: Final = 1.0
 
 def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
     """Bring entries and heads into the page's memory; return the tokens, None without the cache."""
-    memory = page.memory(cache.alias)
+    memory = page.memory(cache.space)
     wishes, memory.wishes = memory.wishes, Wanted()
     wanted.add(wishes)
     token_keys = tokens.keys_of(cache, wanted.names)

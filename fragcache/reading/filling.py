@@ -77,9 +77,10 @@ def _store(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
     if not fragment.is_versioned:
         write_heads()
     elif stored and needs_heads(fragment, page):
-        page.later.append(write_heads)
+        # Keys of a KEY_FUNCTION of the site's own may be another tenant's when the page has ended.
+        page.later.append(write_heads) if cache.has_plain_keys else write_heads()
     copies = kept_many(stored, now(), dict.fromkeys(stored, fragment.life))
-    memory = page.memory(cache.alias)
+    memory = page.memory(cache.space)
     memory.entries.update(copies)
     for slot in slots:
         memory.heads.pop(head_key(slot.base, slot.digest, cache.room), None)

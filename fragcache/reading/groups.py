@@ -40,7 +40,7 @@ class Group:
 def add(batch: Batch, page: Page) -> None:
     """Make the instances of a batch a group of the page."""
     group = Group(batch)
-    groups = page.memory(batch.cache.alias).groups
+    groups = page.memory(batch.cache.space).groups
     for position in range(len(batch.items)):
         groups[batch.base(position)] = group
 
@@ -50,7 +50,7 @@ def rendered(batch: Batch, page: Page, bases: Iterable[str]) -> dict[str, str]:
 
     Inside of a render every instance is read for itself, so that what it shows bubbles outward.
     """
-    groups = page.memory(batch.cache.alias).groups
+    groups = page.memory(batch.cache.space).groups
     if not groups or is_recording():
         return {}
     taken = {base: groups[base].take(base, page) for base in bases if base in groups}

@@ -6,11 +6,11 @@ digest, so that a wrong one is bytes for nothing, and never another visitor's fr
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fragcache.page import Memory, Page, Wanted
+from fragcache.page import Page, Wanted
 from fragcache.reading.batch import Batch
 from fragcache.reading.lookup import head_keys, is_by_version
 from fragcache.reading.rows import key_of
@@ -19,8 +19,9 @@ from fragcache.store import store
 
 @dataclass(slots=True)
 class Learned:
-    """What a page used of one cache alias."""
+    """What a page used of one cache."""
 
+    alias: str
     #: By what copies of entries are kept under, the seconds for which.
     entries: dict[Hashable, float | None] = field(default_factory=dict)
     heads: dict[str, tuple[str, float | None]] = field(default_factory=dict)
@@ -34,8 +35,8 @@ class Learned:
 
 def wish_for(learned: Mapping[str, Learned], page: Page) -> None:
     """Let the page's first read bring what was learned, unless the process holds it."""
-    for alias, of_alias in learned.items():
-        cache = store(alias)
+    for of_alias in learned.values():
+        cache = store(of_alias.alias)
         copies = cache.local.get_many(of_alias.entries)
         entries = {
             key: life
@@ -43,17 +44,17 @@ def wish_for(learned: Mapping[str, Learned], page: Page) -> None:
             if copy is None and (key := key_of(name, cache.room)) is not None
         }
         wishes = Wanted(entries, dict(of_alias.heads), dict(of_alias.tokens))
-        page.memory(alias).wishes.add(wishes)
+        page.memory(cache.space).wishes.add(wishes)
 
 
 def learned_of(page: Page) -> dict[str, Learned]:
-    """Return what a page has asked for, by cache alias."""
-    return {alias: _learned(memory) for alias, memory in page.memories.items() if memory.used}
+    """Return what a page has asked for, by the space of the cache."""
+    return {space: _learned(memory.used) for space, memory in page.memories.items() if memory.used}
 
 
-def _learned(memory: Memory) -> Learned:
-    learned = Learned()
-    for batch, keys in memory.used or ():
+def _learned(used: Sequence[tuple[Batch, Any]]) -> Learned:
+    learned = Learned(used[0][0].cache.alias)
+    for batch, keys in used:
         _add(learned, batch, keys)
     return learned
 

@@ -60,7 +60,7 @@ def wanted_by(batch: Batch, page: Page) -> Wanted:
         heads = {key: (batch.base(n), life) for n, key in enumerate(head_keys(batch))}
         return Wanted(heads=heads, names=names)
     keys, known = _keys(batch, page)
-    prefetched = page.memory(batch.cache.alias).versions
+    prefetched = page.memory(batch.cache.space).versions
     prefetched |= {batch.base(position): version for position, version in known.items()}
     return Wanted(entries={key: life for key in keys if key is not None}, names=names)
 
@@ -71,7 +71,7 @@ def is_by_version(batch: Batch) -> bool:
 
 
 def _by_version(batch: Batch, page: Page) -> Lookup:
-    memory = page.memory(batch.cache.alias)
+    memory = page.memory(batch.cache.space)
     if (html := held(batch, page)) is not None:
         if memory.used is not None:
             memory.used.append((batch, ()))
@@ -110,7 +110,7 @@ def _versions(batch: Batch, positions: Sequence[int], page: Page) -> dict[int, V
 
     What was prefetched keeps the version that it was prefetched under.
     """
-    prefetched = page.memory(batch.cache.alias).versions
+    prefetched = page.memory(batch.cache.space).versions
     found: dict[int, Version | None] = dict.fromkeys(positions)
     unknown = []
     for position in positions:
@@ -131,7 +131,7 @@ def head_keys(batch: Batch) -> list[str]:
 
 
 def _by_head(batch: Batch, page: Page, of_heads: Sequence[str]) -> tuple[list[Head | None], Found]:
-    memory = page.memory(batch.cache.alias)
+    memory = page.memory(batch.cache.space)
     names = batch.distinct_token_names()
     records = memory.heads
     is_known = known_tokens(batch.cache, page, names) is not None

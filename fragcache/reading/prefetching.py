@@ -52,7 +52,7 @@ def prefetch_fragments(
 
 
 def _wish(batch: Batch, current: page.Page) -> None:
-    memory = current.memory(batch.cache.alias)
+    memory = current.memory(batch.cache.space)
     wanted = wanted_by(batch, current)
     keys = batch.rows.keys(batch.cache.room) if batch.rows else list(wanted.entries)
     copies = batch.cache.local.get_many(batch.local_names(keys))

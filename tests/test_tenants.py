@@ -1,0 +1,87 @@
+"""A KEY_FUNCTION that says another prefix for each tenant, as packages for tenants have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from fragcache import Fragment, get_fragment, invalidate
+from fragcache.counters import Event
+from tests.fixtures import any_cache, happened, in_request
+from tests.library.models import Artist
+
+pytestmark = pytest.mark.django_db
+tenant = ContextVar("tenant", default="red")
+
+
+def make_key(key: str, key_prefix: str, version: int) -> str:
+    return f"{tenant.get()}:{key_prefix}:{version}:{key}"
+
+
+@pytest.fixture
+def tenants(cache_alias: str, settings: Any) -> Iterator[None]:
+    alias = {**settings.CACHES[cache_alias], "KEY_FUNCTION": "tests.test_tenants.make_key"}
+    settings.CACHES = {**settings.CACHES, cache_alias: alias}
+    token = tenant.set("red")
+    yield
+    tenant.reset(token)
+
+
+@pytest.fixture(params=["by version", "by head", "rows"])
+def shown(
+    request: pytest.FixtureRequest, tenants: None, declare: Any, templates: Any
+) -> Callable[[], str]:
+    """Return what a fragment shows, whose arguments and version are the same for all tenants."""
+    templates({"x.html": "{{ tenant }}"})
+    row = Artist.objects.create(name="Nina")
+    options = {
+        "by version": {"version": lambda _item: 1},
+        "by head": {},
+        "rows": {"items": Artist.objects.all, "version": "updated_at"},
+    }[request.param]
+
+    @declare("x.html", name="library.tenant", **options)
+    def x(item: Any) -> dict[str, Any]:
+        return {"tenant": tenant.get()}
+
+    return lambda: get_fragment(x, row if request.param == "rows" else 1)
+
+
+@any_cache
+@pytest.mark.parametrize("is_one_page", [False, True])
+def test_no_tenant_is_shown_what_another_one_was(
+    cache_alias: str, shown: Callable[[], str], is_one_page: bool
+) -> None:
+    def visit(name: str) -> None:
+        tenant.set(name)
+        for _time in range(2):
+            assert shown() == name
+
+    visits = ("red", "blue", "red", "blue")
+    if is_one_page:
+        with in_request():
+            for name in visits:
+                visit(name)
+    else:
+        for name in visits:
+            with in_request():
+                visit(name)
+
+
+@any_cache
+def test_an_invalidation_is_one_tenants(
+    cache_alias: str, tenants: None, greeting: Fragment
+) -> None:
+    for name in ("red", "blue"):
+        tenant.set(name)
+        get_fragment(greeting, "you")
+    invalidate(greeting, "you")
+    before = happened(Event.RENDERED)
+
+    for name, rendered in (("red", 0), ("blue", 1), ("red", 1)):
+        tenant.set(name)
+        get_fragment(greeting, "you")
+        assert happened(Event.RENDERED) == before + rendered

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from argparse import ArgumentParser
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -15,6 +13,7 @@ from fragcache import conf
 from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError, InvalidArguments
+from fragcache.management.options import add_options
 from fragcache.management.progress import Progress
 from fragcache.management.selection import axis_values_of, check_items, selected
 from fragcache.management.signals import Signals
@@ -23,14 +22,11 @@ from fragcache.suggestions import did_you_mean
 from fragcache.warming import Locked, Plan, Report, Run, Status, Tally, WarmingLock
 from fragcache.warming.crews import Alone
 from fragcache.warming.recording import Recording
-from fragcache.warming.run import BATCH_SIZE
 from fragcache.warming.workers import Workers
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNAVAILABLE: Final = 75
-
-Number = TypeVar("Number", int, float)
 
 
 class Command(BaseCommand):
@@ -41,73 +37,7 @@ class Command(BaseCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "labels", nargs="*", metavar="APP|NAME", help="Apps or fragments; without, all."
-        )
-        parser.add_argument(
-            "--exclude",
-            action="append",
-            default=[],
-            metavar="APP|NAME",
-            help="All but this app or fragment; may be repeated.",
-        )
-        parser.add_argument("--items", nargs="+", metavar="PK", help="Only these items.")
-        parser.add_argument(
-            "--axis",
-            action="append",
-            default=[],
-            metavar="NAME=VALUE",
-            help="Only this value of an axis, such as language=de; may be repeated.",
-        )
-        parser.add_argument("--using", metavar="ALIAS", help="The cache alias to fill.")
-        parser.add_argument(
-            "--batch-size",
-            type=_at_least(1, int),
-            default=BATCH_SIZE,
-            metavar="N",
-            help="How many instances are read, rendered and stored at a time; default %(default)s.",
-        )
-        parser.add_argument(
-            "--parallel",
-            nargs="?",
-            type=_at_least(1, int),
-            default=1,
-            const=len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count(),
-            metavar="N",
-            help="Render in N processes; without N, in as many as there are processors.",
-        )
-        parser.add_argument(
-            "--force", action="store_true", help="Render what is up to date as well."
-        )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="Say what would be done; store nothing."
-        )
-        parser.add_argument(
-            "--check",
-            action="store_true",
-            help="Exit with 1 if anything is missing or stale; store nothing.",
-        )
-        parser.add_argument(
-            "--limit", type=_at_least(0, int), metavar="N", help="Render at most N instances."
-        )
-        parser.add_argument(
-            "--wait",
-            type=_at_least(0.0, float),
-            metavar="S",
-            help="Wait up to S seconds for another run to end; without, leave at once.",
-        )
-        parser.add_argument("--json", action="store_true", help="Print one JSON document.")
-        parser.add_argument(
-            "--progress",
-            action="store_true",
-            default=None,
-            help="Show progress; default on a terminal.",
-        )
-        parser.add_argument(
-            "--no-progress", action="store_false", dest="progress", help="Show no progress."
-        )
+        add_options(parser)
 
     def handle(self, *_labels: Any, **options: Any) -> None:
         plan = self._plan(options)
@@ -247,16 +177,3 @@ def _check_alias(alias: str | None) -> None:
 
 def _ignore(_fragment: Fragment, _instance: Instance) -> None:
     pass
-
-
-def _at_least(least: Number, kind: Callable[[str], Number]) -> Callable[[str], Number]:
-    def convert(text: str) -> Number:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = least - 1
-        if not number >= least:  # NaN is neither
-            raise ArgumentTypeError(f"{text!r} is not a number of {least} or more")
-        return number
-
-    return convert

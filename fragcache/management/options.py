@@ -1,0 +1,115 @@
+"""The options of ``warm_fragments``: what is warmed, how, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
+from typing import TypeVar
+
+from fragcache.warming.run import BATCH_SIZE
+
+Number = TypeVar("Number", int, float)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add all of them."""
+    _add_selection(parser)
+    _add_work(parser)
+    _add_bounds(parser)
+    _add_output(parser)
+
+
+def at_least(least: Number, kind: Callable[[str], Number]) -> Callable[[str], Number]:
+    """Return a converter of text to a number that is not less."""
+
+    def convert(text: str) -> Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = least - 1
+        if not number >= least:  # NaN is neither
+            raise ArgumentTypeError(f"{text!r} is not a number of {least} or more")
+        return number
+
+    return convert
+
+
+def _add_selection(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "labels", nargs="*", metavar="APP|NAME", help="Apps or fragments; without, all."
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="APP|NAME",
+        help="All but this app or fragment; may be repeated.",
+    )
+    parser.add_argument("--items", nargs="+", metavar="PK", help="Only these items.")
+    parser.add_argument(
+        "--axis",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="Only this value of an axis, such as language=de; may be repeated.",
+    )
+    parser.add_argument("--using", metavar="ALIAS", help="The cache alias to fill.")
+
+
+def _add_work(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--batch-size",
+        type=at_least(1, int),
+        default=BATCH_SIZE,
+        metavar="N",
+        help="How many instances are read, rendered and stored at a time; default %(default)s.",
+    )
+    parser.add_argument(
+        "--parallel",
+        nargs="?",
+        type=at_least(1, int),
+        default=1,
+        const=_processors(),
+        metavar="N",
+        help="Render in N processes; without N, in as many as there are processors.",
+    )
+    parser.add_argument("--force", action="store_true", help="Render what is up to date as well.")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="Say what would be done; store nothing."
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="Exit with 1 if anything is missing or stale; store nothing.",
+    )
+
+
+def _add_bounds(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--limit", type=at_least(0, int), metavar="N", help="Render at most N instances."
+    )
+    parser.add_argument(
+        "--wait",
+        type=at_least(0.0, float),
+        metavar="S",
+        help="Wait up to S seconds for another run to end; without, leave at once.",
+    )
+
+
+def _add_output(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="Print one JSON document.")
+    parser.add_argument(
+        "--progress",
+        action="store_true",
+        default=None,
+        help="Show progress; default on a terminal.",
+    )
+    parser.add_argument(
+        "--no-progress", action="store_false", dest="progress", help="Show no progress."
+    )
+
+
+def _processors() -> int:
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return (len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()) or 1

@@ -45,9 +45,11 @@ def count(event: Event, fragment: str = "", times: int = 1) -> None:
             _counts[fragment, event] += times
 
 
-def degrade(event: Event, fragment: str, cause: str, message: str, *values: object) -> None:
+def degrade(
+    event: Event, fragment: str, cause: str, message: str, *values: object, times: int = 1
+) -> None:
     """Count an outcome that is worse than it should be, and log it once a minute per cause."""
-    count(event, fragment)
+    count(event, fragment, times)
     now = time.monotonic()
     with _lock:
         if now - _last_logged.get((fragment, cause), -LOG_INTERVAL) < LOG_INTERVAL:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.template import TemplateSyntaxError
 
 from fragcache.arguments import Instance
-from fragcache.counters import Event, count
+from fragcache.counters import Event, count, degrade
 from fragcache.declarations import Fragment
 from fragcache.digests import includes_digest
 from fragcache.entry import Entry, Field, Kind, pack_fields
@@ -65,8 +66,16 @@ def unique_version(as_of: int) -> Version:
     return Version(encoded=f"{as_of}-{os.urandom(4).hex()}", as_of=as_of)
 
 
-def write(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> dict[str, Entry]:
-    """Store rendered slots, with heads; return the entries that were confirmed, by key.
+class Written(NamedTuple):
+    """What became of entries that were to be stored, by key."""
+
+    confirmed: dict[str, Entry]
+    #: Why the cache did not take them, in its own words.
+    refused: dict[str, str]
+
+
+def write(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> Written:
+    """Store rendered slots, with heads; return what was confirmed and what was refused.
 
     Entries first, with replies; then heads, only of entries that were confirmed; then the
     superseded entries' lives are cut. A head never names what is not there.
@@ -74,13 +83,13 @@ def write(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> dict[str, 
     Raises:
         CacheUnavailable: the cache does not answer.
     """
-    entries = write_entries(store, fragment, slots)
-    write_heads(store, fragment, slots, entries)
-    return entries
+    written = write_entries(store, fragment, slots)
+    write_heads(store, fragment, slots, written.confirmed)
+    return written
 
 
-def write_entries(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> dict[str, Entry]:
-    """Store the entries of rendered slots; return those that were confirmed, by key.
+def write_entries(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> Written:
+    """Store the entries of rendered slots; return what was confirmed and what was refused.
 
     Raises:
         CacheUnavailable: the cache does not answer.
@@ -90,8 +99,17 @@ def write_entries(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> di
     }
     refused = store.write_many(entries, fragment.life)
     count(Event.STORED, fragment.name, len(entries) - len(refused))
-    count(Event.REFUSED, fragment.name, len(refused))
-    return {key: entry for key, entry in entries.items() if key not in refused}
+    for reason, times in Counter(refused.values()).items():
+        degrade(
+            Event.REFUSED,
+            fragment.name,
+            reason,
+            "%s: the cache alias %r refused %d: %s.",
+            *(fragment.name, store.alias, times, reason.removesuffix(".")),
+            times=times,
+        )
+    confirmed = {key: entry for key, entry in entries.items() if key not in refused}
+    return Written(confirmed, refused)
 
 
 def write_heads(

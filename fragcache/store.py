@@ -130,12 +130,15 @@ class Store:
             reason,
         )
 
-    def write_many(self, entries: Mapping[str, Entry], timeout: float | None) -> set[str]:
-        """Store entries for ``timeout`` seconds (None: for ever); return the keys refused."""
+    def write_many(self, entries: Mapping[str, Entry], timeout: float | None) -> dict[str, str]:
+        """Store entries for ``timeout`` seconds (None: for ever); return what is refused, and why.
+
+        The reason is the cache's own, without what the value holds.
+        """
         if not entries:
-            return set()
+            return {}
         with self._writing():
-            return set(self.backend.set_many(self._sealed(entries), timeout))
+            return self.backend.store_many(self._sealed(entries), timeout)
 
     def add_many(self, entries: Mapping[str, Entry], timeout: float | None) -> set[str]:
         """Store what is absent; return the keys that were there already."""

@@ -16,7 +16,8 @@ from fragcache import page
 
 #: Statements that leave the data as it is; WITH may lead to a write.
 _READING: Final = re.compile(
-    r"[\s(]*(SELECT|BEGIN|SAVEPOINT|RELEASE|ROLLBACK|SHOW|EXPLAIN|DECLARE|FETCH)\b", re.IGNORECASE
+    r"[\s(]*(SELECT|BEGIN|SAVEPOINT|RELEASE|ROLLBACK|SET|SHOW|EXPLAIN|DECLARE|FETCH)\b",
+    re.IGNORECASE,
 )
 #: By alias, the outermost atomic block that has written; per thread, as connections are.
 _written = Local(thread_critical=True)

@@ -32,7 +32,9 @@ any_cache = pytest.mark.parametrize("cache_alias", ["embedded"], indirect=True)
 without_local_cache = pytest.mark.without_local_cache
 
 #: What is called with keys, or with values by key.
-BULK = frozenset({"get_many", "set_many", "add_many", "touch_many", "advance_many", "delete_many"})
+BULK = frozenset(
+    {"get_many", "store_many", "add_many", "touch_many", "advance_many", "delete_many"}
+)
 
 
 class Trip(NamedTuple):

@@ -46,4 +46,4 @@ class Full(EmbeddedCache):
     def _fail(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise OSError("out of memory")
 
-    set_many = add_many = advance_many = touch_many = delete_many = _fail
+    store_many = add_many = advance_many = touch_many = delete_many = _fail

@@ -106,7 +106,7 @@ class TestAltered:
     ) -> tuple[str, str]:
         """The keys under which the entries of two instances are stored."""
         get_fragments(artist_card, artists)
-        [trip] = trips.of("set_many")
+        [trip] = trips.of("store_many")
         first, second = trip.keys
         return first, second
 

@@ -145,7 +145,7 @@ class TestExplain:
         self, cache_alias: str, artist_card: Fragment, artists: list[Artist], trips: RoundTrips
     ) -> None:
         warm(artist_card)
-        heads, entries = (trips.of(command)[0].keys for command in ("advance_many", "set_many"))
+        heads, entries = (trips.of(command)[0].keys for command in ("advance_many", "store_many"))
         nina = artists[0]
 
         rows = explained("library.artist_card", str(nina.pk))

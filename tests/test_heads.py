@@ -41,7 +41,7 @@ class TestOrder:
         warm(artist_card)
 
         commands = [trip.command for trip in trips.writes if "!" not in trip.keys[0]]
-        assert commands == ["add_many", "set_many", "advance_many"]  # tokens, entries, heads
+        assert commands == ["add_many", "store_many", "advance_many"]  # tokens, entries, heads
 
     @any_cache
     def test_entries_that_could_not_be_followed_by_heads_harm_nobody(
@@ -104,7 +104,7 @@ def test_heads_outlive_all_that_a_run_extends(
 
     warm(x)
 
-    [entries] = [trip for trip in trips.of("set_many") if "!" not in trip.keys[0]]
+    [entries] = [trip for trip in trips.of("store_many") if "!" not in trip.keys[0]]
     [heads] = trips.of("advance_many")
     assert (entries.timeout, heads.timeout) == (60 + 30, 600 + 60 + 30)
 
@@ -134,7 +134,7 @@ class TestSuperseded:
             return {"artist": artist}
 
         warm(x)
-        former = trips.of("set_many")[0].keys
+        former = trips.of("store_many")[0].keys
         change(artists[0], "Nina Simone")
         trips.clear()
 
@@ -148,7 +148,7 @@ class TestSuperseded:
         self, cache_alias: str, artist_card: Fragment, artists: list[Artist], trips: RoundTrips
     ) -> None:
         warm(artist_card)
-        former = set(trips.of("set_many")[0].keys)
+        former = set(trips.of("store_many")[0].keys)
         change(artists[0], "Nina Simone")
         warm(artist_card)
 

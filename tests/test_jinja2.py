@@ -209,7 +209,7 @@ class TestUndefinedArguments:
         for shown in (1, 2):
             page("{{" + call + "}}", artist=Artist())
             assert happened(Event.UNDEFINED_ARGUMENT, "library.label") == shown
-        assert trips.of("set_many") == trips.of("advance_many") == []
+        assert trips.of("store_many") == trips.of("advance_many") == []
 
     @pytest.mark.parametrize("argument", ["wrod|default(none)", "mapping.absent", "none"])
     def test_are_not_what_has_a_default_nor_the_absent_keys_of_mappings(

@@ -96,14 +96,14 @@ class TestKeeping:
     ) -> None:
         source = "{% cache " + timeout + ", menu %}{{ n }}{% endcache %}"
         assert [page(source, n=n, seconds=60) for _ in "12"] == ["1", "1"]
-        assert trips.of("set_many")[0].timeout == 60
+        assert trips.of("store_many")[0].timeout == 60
         clock.step(61)
         assert page(source, n=n, seconds=60) == "2"
 
     def test_for_ever_where_the_time_out_is_none(self, n: Counter, trips: RoundTrips) -> None:
         source = "{% cache none, menu %}{{ n }}{% endcache %}"
         assert [page(source, n=n) for _ in "12"] == ["1", "1"]
-        assert trips.of("set_many")[0].timeout is None
+        assert trips.of("store_many")[0].timeout is None
 
     @pytest.mark.parametrize("timeout", ["0", "-1"])
     def test_not_at_all_where_it_is_nothing(
@@ -151,7 +151,7 @@ class TestKeeping:
         with pytest.raises(LookupError) as raised:
             page(source, fail=fail)
         assert raised.value is error
-        assert trips.of("set_many") == []
+        assert trips.of("store_many") == []
         assert page(source, fail=lambda: "well") == "well"
 
     def test_autoescaping_is_that_of_the_page(self) -> None:
@@ -322,7 +322,7 @@ class TestNesting:
             "{% cache 60, outer %}{% cache 60, inner, wrod %}{{ n }}{% endcache %}{% endcache %}"
         )
         assert [page(source, n=n) for _ in "12"] == ["1", "2"]
-        assert trips.of("set_many") == trips.of("advance_many") == []
+        assert trips.of("store_many") == trips.of("advance_many") == []
 
     def test_an_inner_axis_keeps_the_block_around_it_out(self, n: Counter) -> None:
         source = (

@@ -74,7 +74,7 @@ class TestAge:
             return {"artist": artist}
 
         shown(x, artists)
-        (entries,) = trips.of("set_many")
+        (entries,) = trips.of("store_many")
         found = store().read_many(entries.keys)
         overwritten = {
             key: entry._replace(payload=entry.payload.replace(b"Nina", b"Nina Simone"))

@@ -178,7 +178,7 @@ class TestChanges:
         self, visit: Any, artists: list[Artist], trips: RoundTrips
     ) -> None:
         self.change(artists[1])
-        expected = [["get_many", "get_many", "set_many", "advance_many"], ["get_many"]]
+        expected = [["get_many", "get_many", "store_many", "advance_many"], ["get_many"]]
         for commands in expected:
             trips.clear()
             assert visit() == "Nina Nina|Ella Fitzgerald Ella|"

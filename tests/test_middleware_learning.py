@@ -203,7 +203,7 @@ def test_heads_that_a_page_left_for_later_are_written_where_no_signal_ends_it(
         lambda request: HttpResponse(get_fragment(artist_card, artists[0]))
     )
     middleware(get("/"))
-    assert trips.commands[-2:] == ["set_many", "advance_many"]
+    assert trips.commands[-2:] == ["store_many", "advance_many"]
 
 
 def test_a_page_is_learned_though_something_in_front_read_a_fragment(trips: RoundTrips) -> None:

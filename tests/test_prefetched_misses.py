@@ -74,7 +74,7 @@ class TestRendering:
 
         assert calls == [["Ella", "Nina"]]
         assert len(trips.of("get_many")) == 1
-        (written,) = trips.of("set_many")
+        (written,) = trips.of("store_many")
         assert len(written.keys) == 2
         assert page(REVERSED, artists=artists) == "Ella Nina "
         assert calls == [["Ella", "Nina"]]
@@ -132,7 +132,7 @@ class TestRendering:
 
         assert html == "Ella Nina Simone "
         assert calls == [["Ella", "Nina Simone"]]
-        assert trips.of("set_many") == trips.of("advance_many") == []
+        assert trips.of("store_many") == trips.of("advance_many") == []
         assert page(REVERSED, artists=artists) == "Ella Nina "
 
     @any_cache
@@ -213,7 +213,7 @@ class TestErrors:
         for _page in range(2):
             with pytest.raises(Declined, match=r"^this one only$"):
                 page(PREFETCH + REVERSED, artists=artists)
-        [stored] = trips.of("set_many")
+        [stored] = trips.of("store_many")
         assert [f":i{len(str(pk))}:{pk}:" in stored.keys[0] for pk in pks(artists)] == [False, True]
 
         artists[0].name = "Nina"

@@ -456,7 +456,7 @@ class TestMistakes:
 
         with pytest.raises(ZeroDivisionError, match="bad"):
             get_fragments(x, ["good", "bad"])
-        assert trips.of("set_many") == trips.of("advance_many") == []
+        assert trips.of("store_many") == trips.of("advance_many") == []
         assert get_fragment(x, "good") == "good"
 
     @pytest.mark.parametrize(
@@ -483,7 +483,7 @@ class TestMistakes:
 
         with pytest.raises(error):
             get_fragment(x)
-        assert trips.of("set_many") == trips.of("advance_many") == []
+        assert trips.of("store_many") == trips.of("advance_many") == []
 
 
 def divided() -> float:

@@ -152,7 +152,7 @@ class TestRoundTrips:
 
         get_fragments(artist_card, fifty)
 
-        assert trips.commands == ["get_many", "set_many"]
+        assert trips.commands == ["get_many", "store_many"]
         assert len(trips[1].keys) == 49
 
     def test_without_version_heads_come_first_and_entries_second(

@@ -260,7 +260,7 @@ class TestUndefinedArguments:
             assert printed is None or html == printed
             assert happened(Event.UNDEFINED_ARGUMENT, "library.label") == shown
 
-        assert trips.of("set_many") == trips.of("advance_many") == []
+        assert trips.of("store_many") == trips.of("advance_many") == []
         [record] = caplog.records
         assert record.levelno == logging.WARNING
         assert f"{name} does not resolve" in record.message
@@ -420,7 +420,7 @@ class TestNesting:
 
         for _read in range(2):
             assert page("{% fragment 'library.outer' %}") == "<i>-:1</i>!"
-        assert trips.of("set_many") == trips.of("advance_many") == []
+        assert trips.of("store_many") == trips.of("advance_many") == []
 
 
 def nothing() -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Happenings:
         store().backend.set_many(dict.fromkeys(token_keys(), b"garbage"))
 
     def entries_lost(self) -> None:
-        stored = {key for trip in self._trips.of("set_many") for key in trip.keys}
+        stored = {key for trip in self._trips.of("store_many") for key in trip.keys}
         store().delete_many(stored - {manifest_key(NAME)})
         store().local.clear()
 

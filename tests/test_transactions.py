@@ -85,7 +85,7 @@ class TestStoring:
         for block in reversed(nested):
             block.__exit__(None, None, None)
 
-        assert trips.of("set_many") == trips.of("advance_many") == []
+        assert trips.of("store_many") == trips.of("advance_many") == []
         assert happened(Event.NOT_STORED) == 1
 
     @pytest.mark.parametrize("writes", [False, True])

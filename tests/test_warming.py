@@ -110,7 +110,7 @@ def shelf(
 def warm_shelf(shelf: Shelf, trips: RoundTrips, renders: list[int]) -> Shelf:
     """The shelf after a first run."""
     warm(shelf.card)
-    shelf.entries = trips.of("set_many")[0].keys
+    shelf.entries = trips.of("store_many")[0].keys
     shelf.heads = trips.of("advance_many")[0].keys
     renders.clear()
     trips.clear()
@@ -408,7 +408,7 @@ class TestHeads:
 
         assert counted(report) == {"planned": 3, "rendered": 3, "stored": 2, "refused": 1}
         assert report.status is Status.FAILED
-        entries, heads = trips.of("set_many")[0].keys, trips.of("advance_many")[0].keys
+        entries, heads = trips.of("store_many")[0].keys, trips.of("advance_many")[0].keys
         assert [len(entries), len(heads)] == [3, 2]
         assert entries[1] not in caches[shelf.alias]
         assert happened(Event.REFUSED, "library.album") == 1
@@ -435,7 +435,8 @@ class TestHeads:
         warm(shelf.card)
 
         *tokens, entries, heads, manifests = (trip.keys for trip in trips.writes)
-        assert trips.commands[-3:] == ["set_many", "advance_many", "set_many"]
+        # The one reading is of a sample of what was stored.
+        assert trips.commands[-4:] == ["store_many", "advance_many", "get_many", "store_many"]
         assert [len(keys) for keys in (entries, heads, manifests)] == [3, 3, 1]
         assert all("#" in key for keys in tokens for key in keys)
         assert all("@" in key for key in heads)
@@ -633,9 +634,19 @@ class TestPartsOfARun:
         self, shelf: Shelf, caplog: pytest.LogCaptureFixture
     ) -> None:
         shelf.deploy(long="{% include nothing %}")
-        report = Run(Plan(fragments=[shelf.card], batch_size=1), is_stopped=lambda: True).execute()
+        walked: list[int] = []
+        report = Run(
+            Plan(fragments=[shelf.card], batch_size=1),
+            after_batch=lambda _fragment, number: walked.append(number),
+            is_stopped=lambda: bool(walked),
+        ).execute()
 
         assert (report.status, report.totals.failed) == (Status.INTERRUPTED, 1)
+
+    def test_a_run_that_is_stopped_before_it_begins_renders_nothing(self, shelf: Shelf) -> None:
+        report = Run(Plan(fragments=[shelf.card]), is_stopped=lambda: True).execute()
+
+        assert (report.status, report.totals.rendered) == (Status.INTERRUPTED, 0)
 
     def test_batches_are_announced_in_all_axis_values(
         self, numbers: Numbers, settings: Any

@@ -141,14 +141,14 @@ class TestRoundTrips:
 
         warm(album_card, batch_size=5)
 
-        assert trips.commands == ["get_many", "touch_many"] * 3 + ["set_many"]
+        assert trips.commands == ["get_many", "touch_many"] * 3 + ["store_many"]
         heads_and_token, entries = trips[0].keys, trips[1].keys
         copies = sum("#" in key for key in heads_and_token)
         assert [len(heads_and_token) - copies, len(entries)] == [5, 5]
         assert not any("@" in key or "#" in key for key in entries)
         assert trips[-1].keys[0].endswith("!manifest")
 
-    def test_five_per_batch_with_a_change_in_it(
+    def test_six_per_batch_with_a_change_in_it(
         self, cache_alias: str, album_card: Fragment, add_albums: Any, trips: RoundTrips
     ) -> None:
         albums = add_albums(50)
@@ -162,9 +162,10 @@ class TestRoundTrips:
         *batch, manifest = trips
         assert [(trip.command, len(trip.keys)) for trip in batch[1:]] == [
             ("touch_many", 45),
-            ("set_many", 5),
+            ("store_many", 5),
             ("advance_many", 5),
             ("touch_many", 5),
+            ("get_many", 1),
         ]
         assert len(manifest.keys) == 1
 
@@ -173,7 +174,7 @@ class TestRoundTrips:
     ) -> None:
         add_albums(3)
         warm(album_card)
-        entries = set(trips.of("set_many")[0].keys)
+        entries = set(trips.of("store_many")[0].keys)
         trips.clear()
         warm(album_card)
 

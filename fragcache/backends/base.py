@@ -70,9 +70,18 @@ class FragmentBackend(BaseCache):
         version: int | None = None,
     ) -> list[str]:
         """Store values; return the keys that were refused, under which nothing is left."""
+        return list(self.store_many(data, timeout, version))
+
+    def store_many(
+        self,
+        data: Mapping[str, Any],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> dict[str, str]:
+        """Store values; return the keys that were refused, as ``set_many``, and why."""
         refused = self.too_large(data)
         if refused:
-            self.delete_many(refused, version=version)
+            self.delete_many(list(refused), version=version)
         for key, value in data.items():
             if key not in refused:
                 self.set(key, value, timeout, version=version)
@@ -151,14 +160,17 @@ class FragmentBackend(BaseCache):
         """Return ``timeout``, or the alias's own for ``DEFAULT_TIMEOUT``."""
         return self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
 
-    def too_large(self, data: Mapping[str, Any]) -> list[str]:
-        """Return the keys of values that are larger than ``max_value_bytes``."""
+    def too_large(self, data: Mapping[str, Any]) -> dict[str, str]:
+        """Return the keys of values that are larger than ``max_value_bytes``, and that as why."""
         limit = self.max_value_bytes
         if limit is None:
-            return []
-        return [
-            key for key, value in data.items() if isinstance(value, bytes) and len(value) > limit
-        ]
+            return {}
+        why = f"larger than {limit:,} bytes"
+        return {
+            key: why
+            for key, value in data.items()
+            if isinstance(value, bytes) and len(value) > limit
+        }
 
     def _advance_locked(
         self, values: Mapping[str, Advance], timeout: float | None, version: int | None

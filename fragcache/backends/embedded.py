@@ -75,15 +75,15 @@ class EmbeddedCache(BulkBackend):
         values = ((asked[key], raw.loads(value)) for key, value in found.items())
         return {key: value for key, value in values if value is not raw.MISSING}
 
-    def set_many(
+    def store_many(
         self,
         data: Mapping[str, Any],
         timeout: float | None = DEFAULT_TIMEOUT,
         version: int | None = None,
-    ) -> list[str]:
+    ) -> dict[str, str]:
         stored = {key: raw.dumps(value) for key, value in data.items()}
         if not stored:
-            return []
+            return {}
         refused = self.too_large(stored)
         physical = dict(zip(stored, self.make_keys(stored, version), strict=True))
         gone = [physical.pop(key) for key in refused]

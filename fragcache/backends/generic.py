@@ -77,19 +77,20 @@ class GenericBackend(FragmentBackend):
             return default
         return value if isinstance(value, bytes) else default
 
-    def set_many(
+    def store_many(
         self,
         data: Mapping[str, Any],
         timeout: float | None = DEFAULT_TIMEOUT,
         version: int | None = None,
-    ) -> list[str]:
+    ) -> dict[str, str]:
         refused = self.too_large(data)
         if refused:
-            self.delete_many(refused, version=version)
+            self.delete_many(list(refused), version=version)
         accepted = {key: value for key, value in data.items() if key not in refused}
         if accepted:
             # django-redis returns None where Django wants a list, and means no failure.
-            refused += self._wrapped.set_many(accepted, self._kept(timeout), version) or []
+            failed = self._wrapped.set_many(accepted, self._kept(timeout), version) or []
+            refused |= dict.fromkeys(failed, "the cache did not take it")
         return refused
 
     def set(

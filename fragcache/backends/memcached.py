@@ -33,7 +33,7 @@ except ImportError as error:
         f"MemcachedCache needs pymemcache ({error}): pip install fragcache[memcached]"
     ) from error
 
-from fragcache.backends.memcached_client import expiry, server_error, storing
+from fragcache.backends.memcached_client import expiry, server_error, storing, why_refused
 from fragcache.backends.memcached_fleet import Fleet
 from fragcache.backends.memcached_node import ERRORS, Node
 
@@ -94,14 +94,14 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
         values = {**found, **{key: raw.loads(found[key]) for key in others}}
         return {key: value for key, value in values.items() if value is not raw.MISSING}
 
-    def set_many(
+    def store_many(
         self,
         data: Mapping[str, Any],
         timeout: float | None = DEFAULT_TIMEOUT,
         version: int | None = None,
-    ) -> list[str]:
+    ) -> dict[str, str]:
         stored = {key: raw.dumps(value) for key, value in data.items()}
-        too_large = set(self.too_large(stored))
+        too_large = self.too_large(stored)
         expires = expiry(self.lifetime(timeout))
         asked = self._asked(stored, version)
         replies, failures = self._cache.exchange(
@@ -113,8 +113,11 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
             }
         )
         self._raise_if_lost(failures)
-        confirmed = {asked[wire] for wire, reply in replies.items() if reply == b"STORED"}
-        return [key for key in stored if key not in confirmed]
+        return too_large | {
+            key: why_refused(replies.get(wire))
+            for wire, key in asked.items()
+            if key not in too_large and replies.get(wire) != b"STORED"
+        }
 
     def add_many(
         self,

@@ -177,6 +177,13 @@ def server_error(reply: bytes) -> Exception:
     return error
 
 
+def why_refused(reply: bytes | None) -> str:
+    """Return the reason that a reply to a set gives; None is no reply."""
+    if reply is None:
+        return "its server does not answer"
+    return _text(reply.removeprefix(b"SERVER_ERROR "))
+
+
 def _failure(line: bytes) -> Exception:
     error: Exception
     if line.startswith(b"SERVER_ERROR"):

@@ -87,14 +87,14 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
                 found[name] = value
         return found
 
-    def set_many(
+    def store_many(
         self,
         data: Mapping[str, Any],
         timeout: float | None = DEFAULT_TIMEOUT,
         version: int | None = None,
-    ) -> list[str]:
+    ) -> dict[str, str]:
         stored = {key: raw.dumps(value) for key, value in data.items()}
-        refused = set(self.too_large(stored))
+        refused = self.too_large(stored)
         seconds = self.lifetime(timeout)
         is_over = seconds is not None and seconds <= 0
         expiry = _expiry(seconds)
@@ -103,8 +103,8 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
             for key, name in zip(stored, self.make_keys(stored, version), strict=True)
         ]
         replies = zip(stored, self._pipelined(commands), strict=True)
-        refused.update(key for key, reply in replies if isinstance(reply, ResponseError))
-        return [key for key in stored if key in refused]
+        refused |= {key: str(reply) for key, reply in replies if isinstance(reply, ResponseError)}
+        return refused
 
     def add_many(
         self,

@@ -66,15 +66,18 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
             yield Error(
                 f"FRAGCACHE[{name!r}] is not a list of texts.", hint=hint, id="fragcache.E004"
             )
-    for name in ("ENABLED", "READ_ONLY"):
+    for name in ("ENABLED", "READ_ONLY", "READ_ONLY_BATCHES"):
         if not isinstance(given.get(name, True), bool):
             yield Error(
                 f"FRAGCACHE[{name!r}] is {given[name]!r}, not True or False.",
                 id="fragcache.E004",
             )
-    for name in ("TIMEOUT", "INVALIDATION_LAG", "PAGE_BUDGET", "LOCAL_MAX_BYTES"):
+    for name in (
+        *("TIMEOUT", "INVALIDATION_LAG", "PAGE_BUDGET", "LOCAL_MAX_BYTES"),
+        *("STATEMENT_TIMEOUT",),
+    ):
         value = given.get(name, 1)
-        may_be_none = name == "TIMEOUT"
+        may_be_none = name in {"TIMEOUT", "STATEMENT_TIMEOUT"}
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (is_number and value >= 0) and not (value is None and may_be_none):
             yield Error(

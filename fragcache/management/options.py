@@ -90,6 +90,18 @@ def _add_bounds(parser: ArgumentParser) -> None:
         "--limit", type=at_least(0, int), metavar="N", help="Render at most N instances."
     )
     parser.add_argument(
+        "--time-budget",
+        type=at_least(0.0, float),
+        metavar="S",
+        help="Begin no render after S seconds; what is missing comes first, then what is stale.",
+    )
+    parser.add_argument(
+        "--max-rate",
+        type=_above_zero,
+        metavar="N",
+        help="Render at most N instances a second, all processes together.",
+    )
+    parser.add_argument(
         "--wait",
         type=at_least(0.0, float),
         metavar="S",
@@ -108,6 +120,13 @@ def _add_output(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--no-progress", action="store_false", dest="progress", help="Show no progress."
     )
+
+
+def _above_zero(text: str) -> float:
+    number = at_least(0.0, float)(text)
+    if not 0 < number < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
 
 
 def _processors() -> int:

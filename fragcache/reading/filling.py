@@ -9,7 +9,6 @@ from fragcache.axes import activated
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
-from fragcache.entry import Entry
 from fragcache.guard import shielded
 from fragcache.keys import head_key
 from fragcache.local import kept_many
@@ -68,8 +67,8 @@ def needs_heads(fragment: Fragment, page: Page) -> bool:
 def _store(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
     """Store rendered slots, and keep copies; heads that the page itself needs not, later."""
     cache, fragment = batch.cache, batch.fragment
-    nothing: dict[str, Entry] = {}
-    stored = shielded(nothing, places.write_entries, cache, fragment, slots)
+    nothing = places.Written({}, {})
+    stored = shielded(nothing, places.write_entries, cache, fragment, slots).confirmed
 
     def write_heads() -> None:
         shielded(None, places.write_heads, cache, fragment, slots, stored)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
+from fragcache.warming.allowance import Allowance, Bounds
 from fragcache.warming.units import Outcome, Unit, warm
 
 #: A unit and what became of it; an exception is the fragment's as a whole.
@@ -18,10 +19,13 @@ OnDue = Callable[[Fragment, Instance], None]
 class Crew(Protocol):
     """Takes units and hands back what was done, in any order."""
 
-    def at_work(self, limit: int | None, on_due: OnDue) -> AbstractContextManager[Crew]:
-        """Return a context in which units are done, and at most ``limit`` instances rendered.
+    def at_work(
+        self, bounds: Bounds, on_due: OnDue, is_stopped: Callable[[], bool]
+    ) -> AbstractContextManager[Crew]:
+        """Return a context in which units are done, within the bounds.
 
-        ``on_due`` is called with the fragment and each instance that is missing or stale.
+        ``on_due`` is called with the fragment and each instance that is due; ``is_stopped`` is
+        asked now and then, and ends what is waiting.
         """
 
     def submit(self, unit: Unit) -> Iterator[Done]:
@@ -34,28 +38,16 @@ class Crew(Protocol):
 class Alone:
     """This process, one unit after the other."""
 
-    def __init__(self) -> None:
-        self._left: int | None = None
-        self._on_due: OnDue = lambda _fragment, _instance: None
-
     @contextmanager
-    def at_work(self, limit: int | None, on_due: OnDue) -> Iterator[Crew]:
-        self._left, self._on_due = limit, on_due
+    def at_work(
+        self, bounds: Bounds, on_due: OnDue, is_stopped: Callable[[], bool]
+    ) -> Iterator[Crew]:
+        self._allowance = Allowance(bounds, is_stopped=is_stopped)
+        self._on_due = on_due
         yield self
 
     def submit(self, unit: Unit) -> Iterator[Done]:
-        before = self._left
-        outcome = warm(unit, self._allowed, self._on_due)
-        if before is not None:
-            self._left = before - outcome.tally.rendered  # what failed does not count
-        yield unit, outcome
+        yield unit, warm(unit, self._allowance, self._on_due)
 
     def finish(self, *, is_ended: bool = False) -> Iterator[Done]:
         yield from ()
-
-    def _allowed(self, wanted: int) -> int:
-        if self._left is None:
-            return wanted
-        granted = min(wanted, self._left)
-        self._left -= granted
-        return granted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Final
 
 from fragcache import tokens
@@ -21,28 +22,43 @@ SPREAD: Final = 0.2
 _SECOND: Final = 1_000_000
 
 
-def due_slots(
+class Rank(IntEnum):
+    """In which state an instance is; what is worth most to its readers comes first."""
+
+    MISSING = 0
+    STALE = 1
+    FRESH = 2
+
+
+def ranked(
     fragment: Fragment, cache: Store, slots: Sequence[Slot], *, force: bool, dry: bool
-) -> list[Slot]:
-    """Return the slots that have to be rendered; the lives of the others' entries are extended.
+) -> dict[Rank, list[Slot]]:
+    """Return the slots by the state of their instances; the lives of fresh entries are extended.
 
     One multi-get of heads and tokens, which are read before the data that will be stored under
-    them; one touch of the entries that the heads name, which answers what was evicted.
+    them; one touch of the entries that the heads name, which answers what was evicted. With
+    ``force``, where all are rendered, nothing is touched, and what was evicted is not told.
 
     Raises:
         CacheUnavailable: the cache does not answer.
     """
-    current = _read_heads(fragment, cache, slots, dry=dry)
-    if force:
-        return list(slots)
+    heads = _read_heads(fragment, cache, slots, dry=dry)
     kept = {
         entry_key(slot.base, slot.head.suffix, cache.room): slot
-        for slot, head in current
+        for slot, head in heads
         if slot.head is not None and _is_current(fragment, cache, slot, head)
     }
-    missing = _missing(cache, list(kept), fragment.life, dry=dry)
-    fresh = {id(slot) for key, slot in kept.items() if key not in missing}
-    return [slot for slot in slots if id(slot) not in fresh]
+    evicted = set() if force else _missing(cache, list(kept), fragment.life, dry=dry)
+    current = {id(slot): key not in evicted for key, slot in kept.items()}
+    found: dict[Rank, list[Slot]] = {rank: [] for rank in Rank}
+    for slot in slots:
+        is_there = current.get(id(slot))
+        if is_there:
+            rank = Rank.FRESH
+        else:
+            rank = Rank.MISSING if slot.head is None or is_there is False else Rank.STALE
+        found[rank].append(slot)
+    return found
 
 
 def _read_heads(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
 
 FORMAT: Final = 1
+#: How many reasons of refusals are named.
+_NAMED_REASONS: Final = 5
 
 
 class Status(StrEnum):
@@ -37,6 +40,11 @@ class Tally:
         """How many are missing or stale; after a dry run, what would be rendered."""
         return self.planned - self.fresh
 
+    @property
+    def left(self) -> int:
+        """How many that were due have not been dealt with."""
+        return max(0, self.due - self.rendered - self.failed)
+
     def include(self, other: Tally) -> None:
         """Add the counts of a part."""
         for part in fields(Tally):
@@ -54,6 +62,8 @@ class Report:
 
     status: Status = Status.OK
     fragments: dict[str, Tally] = field(default_factory=dict)
+    #: By fragment, why the cache refused what it did, and how often.
+    refusals: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     @property
     def totals(self) -> Tally:
@@ -68,9 +78,24 @@ class Report:
             totals = self.totals
             return (
                 f"{totals.failed:,} failed and {totals.refused:,} were refused by the cache, of "
-                f"{totals.planned:,}; the log names them."
+                f"{totals.planned:,}; the log names them.{self._reasons}"
             )
         return ""
+
+    @property
+    def _reasons(self) -> str:
+        """What was refused and why, a sentence each, the most frequent reasons first."""
+        found = Counter(
+            {
+                (name, reason): times
+                for name, reasons in self.refusals.items()
+                for reason, times in reasons.items()
+            }
+        )
+        return "".join(
+            f" Refused {times:,} of {name}: {reason.removesuffix('.')}."
+            for (name, reason), times in found.most_common(_NAMED_REASONS)
+        )
 
     def as_document(self) -> dict[str, Any]:
         """Return the document that ``--json`` prints."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,10 +15,14 @@ from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.exceptions import CacheUnavailable, TransactionOpen
 from fragcache.store import store
+from fragcache.warming.allowance import Bounds
 from fragcache.warming.batches import Batch, batches
 from fragcache.warming.crews import Alone, Crew, Done
+from fragcache.warming.due import Rank
+from fragcache.warming.queries import are_per_instance
+from fragcache.warming.renders import log_failure
 from fragcache.warming.report import Report, Status, Tally
-from fragcache.warming.units import Unit, Versioned, log_failure
+from fragcache.warming.units import Outcome, Unit, Versioned
 
 logger = logging.getLogger("fragcache.warm")
 
@@ -43,6 +48,22 @@ class Plan:
     check: bool = False
     #: The most instances to render.
     limit: int | None = None
+    #: The most renders per second.
+    max_rate: float | None = None
+    #: Seconds after which no render begins. What is missing is rendered first, then what is stale,
+    #: then what is rendered at every run.
+    time_budget: float | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """Its bounds, if it is executed now."""
+        deadline = None if self.time_budget is None else time.monotonic() + self.time_budget
+        return Bounds(limit=self.limit, rate=self.max_rate, deadline=deadline)
+
+    @property
+    def ranks(self) -> Sequence[Rank | None]:
+        """What is rendered first and what later; None is everything at once."""
+        return [None] if self.time_budget is None else list(Rank)
 
     @property
     def is_whole(self) -> bool:
@@ -55,11 +76,14 @@ class _Walk:
     """How far the run is with one fragment."""
 
     fragment: Fragment
-    began: float
+    began: float = 0.0
     #: Units that the crew has not done yet.
     pending: int = 0
     is_listed: bool = False
     has_failed: bool = False
+    #: How many there are to render of each rank, as far as was looked.
+    due: Counter[Rank] = field(default_factory=Counter)
+    has_warned: bool = False
 
 
 @dataclass(slots=True)
@@ -78,6 +102,7 @@ class Run:
     report: Report = field(default_factory=Report)
     crew: Crew = field(default_factory=Alone)
     _walks: dict[str, _Walk] = field(default_factory=dict)
+    _bounds: Bounds = field(default_factory=Bounds)
 
     def execute(self) -> Report:
         """Warm, and return the report; what fails of the site's code is logged and counted.
@@ -91,16 +116,22 @@ class Run:
                 "Fragments are not warmed inside of a transaction: what it has written may be "
                 "rolled back. Call warm_fragments after its end."
             )
+        self._bounds = self.plan.bounds
         try:
-            with self.crew.at_work(self.plan.limit, self.on_due) as crew:
-                for fragment in self.plan.fragments:
-                    self._warm(fragment, crew)
+            with self.crew.at_work(self._bounds, self.on_due, self.is_stopped) as crew:
+                for rank in self.plan.ranks:
+                    self._warm_all(rank, crew)
+                    self._take(crew.finish(is_ended=self._is_ended))
                     if self._is_ended:
                         break
-                self._take(crew.finish(is_ended=self._is_ended))
         except CacheUnavailable:
             self.report.status = Status.UNAVAILABLE
             raise
+        if self.report.status is Status.INCOMPLETE and self.is_stopped():
+            self.report.status = Status.INTERRUPTED
+        if self.plan.time_budget is not None:
+            for walk in self._walks.values():
+                self._publish(walk)
         totals = self.report.totals
         if self.report.status is not Status.INTERRUPTED and (totals.failed or totals.refused):
             self.report.status = Status.FAILED
@@ -110,15 +141,26 @@ class Run:
     def _is_ended(self) -> bool:
         return self.report.status in {Status.INCOMPLETE, Status.INTERRUPTED}
 
-    def _warm(self, fragment: Fragment, crew: Crew) -> None:
-        tally = self.report.fragments.setdefault(fragment.name, Tally())
-        walk = self._walks[fragment.name] = _Walk(fragment, time.monotonic())
+    def _warm_all(self, rank: Rank | None, crew: Crew) -> None:
+        for fragment in self.plan.fragments:
+            walk = self._walks.setdefault(fragment.name, _Walk(fragment))
+            if not rank or (walk.due[rank] and not walk.has_failed):
+                self._warm(walk, rank, crew)
+            if self._is_ended:
+                return
+
+    def _warm(self, walk: _Walk, rank: Rank | None, crew: Crew) -> None:
+        tally = self.report.fragments.setdefault(walk.fragment.name, Tally())
+        walk.began = time.monotonic() - tally.seconds
+        walk.is_listed = False
         try:
-            for unit in self._units(fragment, tally):
+            for unit in self._units(walk.fragment, rank, tally):
                 walk.pending += 1
                 self._take(crew.submit(unit))
                 if self.is_stopped():
                     self.report.status = Status.INTERRUPTED
+                elif self._bounds.is_over:
+                    self.report.status = Status.INCOMPLETE
                 if self._is_ended or walk.has_failed:
                     return
         except CacheUnavailable:
@@ -127,11 +169,12 @@ class Run:
             self._fail(walk, error)
         else:
             walk.is_listed = True
-            self._publish(walk)
+            if rank is None:
+                self._publish(walk)
         finally:
             tally.seconds = time.monotonic() - walk.began
 
-    def _units(self, fragment: Fragment, tally: Tally) -> Iterator[Unit]:
+    def _units(self, fragment: Fragment, rank: Rank | None, tally: Tally) -> Iterator[Unit]:
         chosen = {name: v for name, v in self.plan.axis_values.items() if name in fragment.axes}
         combinations = axes.combinations(fragment.axes, chosen)
         digest_of(fragment)  # which says what is wrong with the template before anything is read
@@ -146,6 +189,7 @@ class Run:
                     using=self.plan.using,
                     force=force,
                     dry=self.plan.dry,
+                    rank=rank,
                 )
 
     def _take(self, finished: Iterable[Done]) -> None:
@@ -162,10 +206,28 @@ class Run:
             tally = self.report.fragments[fragment.name]
             tally.include(outcome.tally)
             tally.seconds = time.monotonic() - walk.began
+            if unit.is_first:
+                walk.due.update(outcome.due)
+            self.report.refusals[fragment.name].update(outcome.refusals)
+            self._warn_of_queries(walk, outcome)
             if outcome.is_incomplete:
                 self.report.status = Status.INCOMPLETE
-            self.after_batch(fragment, len(unit.instances))
-            self._publish(walk)
+            self.after_batch(fragment, len(unit.instances) if unit.is_first else 0)
+            if unit.rank is None:
+                self._publish(walk)
+
+    def _warn_of_queries(self, walk: _Walk, outcome: Outcome) -> None:
+        instances = outcome.tally.rendered + outcome.tally.failed
+        if walk.has_warned or not are_per_instance(outcome.queries, instances):
+            return
+        walk.has_warned = True
+        logger.warning(
+            "%s makes queries for each instance: %s for a batch of %s. Name the relations in "
+            "prefetch_related, select them in items, or return the contexts of a batch from "
+            "get_contexts().",
+            *(walk.fragment.name, f"{outcome.queries:,}", f"{instances:,}"),
+            extra={"fragment": walk.fragment.name},
+        )
 
     def _fail(self, walk: _Walk, error: Exception) -> None:
         walk.has_failed = True

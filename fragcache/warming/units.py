@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from fragcache import axes, slots
 from fragcache.arguments import Instance
-from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
+from fragcache.entry import Entry
 from fragcache.keys import base_key, encode_axes
-from fragcache.page import now
-from fragcache.rendering import Output, render_many
 from fragcache.slots import Slot
-from fragcache.store import store
+from fragcache.store import Store, store
 from fragcache.versions import Version
-from fragcache.warming.due import due_slots
+from fragcache.warming.allowance import Allowance
+from fragcache.warming.due import Rank, ranked
+from fragcache.warming.renders import render
 from fragcache.warming.report import Tally
 
-logger = logging.getLogger("fragcache.warm")
-
 Versioned = Sequence[tuple[Instance, Version | None]]
+
+#: The reason where it is not the cache that refuses.
+NOT_STORABLE: Final = "it may not be kept, for what the log says"
+_LOST: Final = "it was confirmed, and is not there when it is read back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,13 @@ class Unit:
     force: bool = False
     #: Write nothing.
     dry: bool = False
+    #: Render only what is in this state; those below have been dealt with by units before it.
+    rank: Rank | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether its instances were in no unit before it."""
+        return self.rank in {None, Rank.MISSING}
 
 
 @dataclass(slots=True)
@@ -45,16 +55,20 @@ class Outcome:
     """What became of a unit."""
 
     tally: Tally = field(default_factory=Tally)
+    #: How many are in which state, and are to be rendered by this unit or a later one.
+    due: Counter[Rank] = field(default_factory=Counter)
+    #: Why the cache refused what it did, and how often.
+    refusals: Counter[str] = field(default_factory=Counter)
+    #: Queries that the contexts and templates made.
+    queries: int = 0
     #: Whether something was left out, since no more was allowed.
     is_incomplete: bool = False
 
 
-def warm(
-    unit: Unit, allowed: Callable[[int], int], on_due: Callable[[Fragment, Instance], None]
-) -> Outcome:
-    """Warm a unit; ``allowed`` is asked how many of so many may be rendered.
+def warm(unit: Unit, allowance: Allowance, on_due: Callable[[Fragment, Instance], None]) -> Outcome:
+    """Warm a unit in the portions that ``allowance`` grants.
 
-    ``on_due`` is called with each instance that is missing or stale, before any is rendered.
+    ``on_due`` is called with each instance that is due, before any is rendered.
 
     Raises:
         CacheUnavailable: the cache does not answer.
@@ -62,37 +76,34 @@ def warm(
     cache = store(unit.using or unit.fragment.using)
     outcome = Outcome()
     with axes.activated(unit.axis_values):
-        batch = _slots(unit)
-        due = due_slots(unit.fragment, cache, batch, force=unit.force, dry=unit.dry)
-        outcome.tally.planned = len(batch)
-        outcome.tally.fresh = len(batch) - len(due)
+        due = _due(unit, cache, outcome)
         for slot in due:
             on_due(unit.fragment, slot.instance)
         if unit.dry:
             return outcome
-        granted = allowed(len(due))
-        outcome.is_incomplete = granted < len(due)
-        rendered = _render(unit.fragment, due[:granted], outcome.tally)
-        storable = [slot for slot in rendered if slot.output and slot.output.is_storable]
-        confirmed = slots.write(cache, unit.fragment, storable)
-    outcome.tally.rendered = len(rendered)
-    outcome.tally.stored = len(confirmed)
-    outcome.tally.refused = len(rendered) - len(confirmed)
+        done = 0
+        for portion in allowance.portions(due):
+            done += len(portion)
+            rendered = render(unit.fragment, portion)
+            allowance.give_back(len(portion) - len(rendered.slots))
+            outcome.tally.failed += rendered.failed
+            outcome.queries += rendered.queries
+            _write(unit.fragment, cache, rendered.slots, outcome)
+    outcome.is_incomplete = done < len(due)
     return outcome
 
 
-def log_failure(fragment: Fragment, instance: Instance, error: BaseException) -> None:
-    """Log what went wrong with one instance."""
-    given = ", ".join(map(repr, instance.arguments))
-    logger.error(
-        "%s(%s) failed: %s: %s",
-        fragment.name,
-        given,
-        type(error).__name__,
-        error,
-        exc_info=error,
-        extra={"fragment": fragment.name, "arguments": instance.arguments},
-    )
+def _due(unit: Unit, cache: Store, outcome: Outcome) -> list[Slot]:
+    """Return the slots that the unit is to render, and count all."""
+    batch = _slots(unit)
+    found = ranked(unit.fragment, cache, batch, force=unit.force, dry=unit.dry)
+    wanted = [rank for rank in Rank if unit.force or rank is not Rank.FRESH]
+    outcome.due.update({rank: len(found[rank]) for rank in wanted})
+    if unit.is_first:
+        outcome.tally.planned = len(batch)
+        outcome.tally.fresh = 0 if unit.force else len(found[Rank.FRESH])
+    chosen = wanted if unit.rank is None else [unit.rank]
+    return [slot for rank in chosen for slot in found[rank]]
 
 
 def _slots(unit: Unit) -> list[Slot]:
@@ -108,35 +119,24 @@ def _slots(unit: Unit) -> list[Slot]:
     return list(found.values())
 
 
-def _render(fragment: Fragment, due: Sequence[Slot], tally: Tally) -> list[Slot]:
-    rendered = []
-    for slot, output in _outputs(fragment, due):
-        if isinstance(output, Exception):
-            tally.failed += 1
-            log_failure(fragment, slot.instance, output)
-        elif output is not None:  # else deleted since the batch was listed
-            slot.output = output
-            rendered.append(slot)
-    count(Event.RENDERED, fragment.name, len(rendered))
-    return rendered
+def _write(fragment: Fragment, cache: Store, rendered: Sequence[Slot], outcome: Outcome) -> None:
+    storable = [slot for slot in rendered if slot.output and slot.output.is_storable]
+    written = slots.write(cache, fragment, storable)
+    lost = _lost(cache, written.confirmed)
+    outcome.tally.rendered += len(rendered)
+    outcome.tally.stored += len(written.confirmed) - len(lost)
+    outcome.tally.refused += len(rendered) - len(written.confirmed) + len(lost)
+    outcome.refusals.update([*written.refused.values(), *lost.values()])
+    if len(storable) < len(rendered):
+        outcome.refusals[NOT_STORABLE] += len(rendered) - len(storable)
 
 
-def _outputs(
-    fragment: Fragment, due: Sequence[Slot]
-) -> Iterator[tuple[Slot, Output | Exception | None]]:
-    """Yield the outputs of a batch; where it fails as a whole, of each instance alone."""
-    if not due:
-        return
-    for slot in due:
-        if not fragment.is_versioned:
-            slot.version = slots.unique_version(now())
-    try:
-        outputs = render_many(fragment, [slot.instance.arguments for slot in due], fresh=True)
-    except Exception as error:  # noqa: BLE001 - whatever the site raises is reported
-        if len(due) == 1:
-            yield due[0], error
-        else:
-            for slot in due:
-                yield from _outputs(fragment, [slot])
-    else:
-        yield from zip(due, outputs, strict=True)
+def _lost(cache: Store, confirmed: Mapping[str, Entry]) -> dict[str, str]:
+    """Read one entry back: a cache may confirm what it drops at once."""
+    sample = list(islice(confirmed.items(), 1))
+    found = cache.read_many(key for key, _entry in sample)
+    return {
+        key: _LOST
+        for key, entry in sample
+        if key not in found or found[key].payload != entry.payload
+    }

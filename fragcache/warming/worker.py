@@ -15,18 +15,20 @@ from django.db import close_old_connections
 
 from fragcache import registry
 from fragcache.arguments import Instance
+from fragcache.warming.allowance import Allowance, Bounds, Left
 from fragcache.warming.units import Outcome, Unit, warm
 
-_left: Synchronized[int] | None = None
+_allowance = Allowance(Bounds())
 
 
-def begin(left: Synchronized[int] | None) -> None:
+def begin(bounds: Bounds, left: Left | None, stopped: Synchronized[bool]) -> None:
     """Make this process a worker; ``left`` is how many instances all of them may still render.
 
-    Signals are the business of the process that started it, which lets it finish its unit.
+    Signals are the business of the process that started it, which says in ``stopped`` that they
+    are to end; without bounds on their pace they finish their units.
     """
-    global _left
-    _left = left
+    global _allowance
+    _allowance = Allowance(bounds, left, lambda: stopped.value)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="fragcache worker", daemon=True).start()
@@ -42,11 +44,12 @@ def packed(unit: Unit) -> dict[str, Any]:
         "using": unit.using,
         "force": unit.force,
         "dry": unit.dry,
+        "rank": unit.rank,
     }
 
 
 def work(told: dict[str, Any]) -> tuple[Outcome, list[Instance]]:
-    """Do a unit; return what became of it, and what was missing or stale.
+    """Do a unit; return what became of it, and what was due.
 
     Raises:
         CacheUnavailable: the cache does not answer.
@@ -54,25 +57,8 @@ def work(told: dict[str, Any]) -> tuple[Outcome, list[Instance]]:
     close_old_connections()
     unit = Unit(**told | {"fragment": registry.get(told["fragment"])})
     due: list[Instance] = []
-    granted = 0
-
-    def allowed(wanted: int) -> int:
-        nonlocal granted
-        granted = _granted(wanted)
-        return granted
-
-    outcome = warm(unit, allowed, lambda _fragment, instance: due.append(instance))
-    _granted(outcome.tally.rendered - granted)  # what failed does not count
+    outcome = warm(unit, _allowance, lambda _fragment, instance: due.append(instance))
     return outcome, due
-
-
-def _granted(wanted: int) -> int:
-    if _left is None:
-        return wanted
-    with _left.get_lock():
-        granted = min(wanted, _left.value)
-        _left.value -= granted
-    return granted
 
 
 def _end_with_parent() -> None:

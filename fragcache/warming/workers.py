@@ -7,7 +7,7 @@ is done again alone, and if it kills again in halves, until the instance is foun
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -17,12 +17,16 @@ from typing import Final
 
 from fragcache.arguments import Instance
 from fragcache.warming import worker
-from fragcache.warming.crews import Alone, Crew, Done, OnDue
+from fragcache.warming.allowance import Allowance, Bounds
+from fragcache.warming.crews import Crew, Done, OnDue
+from fragcache.warming.renders import log_failure
 from fragcache.warming.report import Tally
-from fragcache.warming.units import Outcome, Unit, log_failure
+from fragcache.warming.units import Outcome, Unit, warm
 
 #: Units that are sent ahead for each worker, so that none is idle and memory stays flat.
 AHEAD: Final = 2
+#: Seconds between two looks at whether the run is to end.
+_LOOK: Final = 0.1
 _CONTEXT: Final = multiprocessing.get_context("spawn")
 
 _Sent = Future[tuple[Outcome, list[Instance]]]
@@ -40,9 +44,14 @@ class Workers:
         self._pending: dict[_Sent, Unit] = {}
 
     @contextmanager
-    def at_work(self, limit: int | None, on_due: OnDue) -> Iterator[Crew]:
+    def at_work(
+        self, bounds: Bounds, on_due: OnDue, is_stopped: Callable[[], bool]
+    ) -> Iterator[Crew]:
         self._on_due = on_due
-        self._left = None if limit is None else _CONTEXT.Value("q", limit)
+        self._is_stopped = is_stopped
+        self._stopped = _CONTEXT.Value("b", False)
+        self._left = None if bounds.limit is None else _CONTEXT.Value("q", bounds.limit)
+        self._bounds = bounds.shared_by(self._number)
         self._others = set(multiprocessing.active_children())
         self._pool = self._pool_of(self._number)
         try:
@@ -70,7 +79,10 @@ class Workers:
 
     def _pool_of(self, number: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            number, mp_context=_CONTEXT, initializer=worker.begin, initargs=(self._left,)
+            number,
+            mp_context=_CONTEXT,
+            initializer=worker.begin,
+            initargs=(self._bounds, self._left, self._stopped),
         )
 
     def _kill(self) -> None:
@@ -89,7 +101,7 @@ class Workers:
 
     def _received(self) -> Iterator[Done]:
         """Yield what has been done, after waiting for at least one unit."""
-        finished, _unfinished = wait(self._pending, return_when=FIRST_COMPLETED)
+        finished = self._first_finished()
         if any(isinstance(sent.exception(), BrokenProcessPool) for sent in finished):
             finished, _unfinished = wait(self._pending)  # they all end now
         died = []
@@ -103,6 +115,15 @@ class Workers:
             self._kill()
             yield from self._one_by_one(died)
             self._pool = self._pool_of(self._number)
+
+    def _first_finished(self) -> set[_Sent]:
+        """Wait for a unit to be finished, and tell the workers when they are to end."""
+        while True:
+            finished, _unfinished = wait(self._pending, _LOOK, return_when=FIRST_COMPLETED)
+            if finished:
+                return finished
+            if self._is_stopped():
+                self._stopped.value = True
 
     def _outcome(self, unit: Unit, sent: _Sent) -> Done:
         error = sent.exception()
@@ -135,12 +156,8 @@ class Workers:
                 waiting[:0] = [replace(unit, instances=part) for part in parts]
 
     def _done_here(self, unit: Unit) -> Iterator[Done]:
-        alone = Alone()
-        with alone.at_work(None if self._left is None else self._left.value, self._on_due) as crew:
-            for done in crew.submit(unit):
-                if self._left is not None and isinstance(done[1], Outcome):
-                    self._left.value -= done[1].tally.rendered
-                yield done
+        allowance = Allowance(self._bounds, self._left, self._is_stopped)
+        yield unit, warm(unit, allowance, self._on_due)
 
 
 def _is_portable(unit: Unit) -> bool:

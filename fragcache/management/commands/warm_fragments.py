@@ -89,6 +89,8 @@ class Command(BaseCommand):
             dry=_is_dry(options),
             check=options["check"],
             limit=options["limit"],
+            max_rate=options["max_rate"],
+            time_budget=options["time_budget"],
         )
 
     def _execute(self, run: Run, recording: Recording, wait: float | None) -> str:
@@ -137,10 +139,7 @@ class Command(BaseCommand):
         elif report.status is Status.FAILED:
             raise CommandError(report.problem, returncode=EXIT_FAILED)
         elif report.status is Status.INCOMPLETE:
-            self._say(
-                f"The limit of {options['limit']:,} renders was reached; run again for the rest.",
-                options,
-            )
+            self._say(_what_is_left(report, options), options)
         if options["check"] and totals.due:
             raise CommandError(
                 f"{totals.due:,} of {totals.planned:,} are missing or stale.",
@@ -162,6 +161,17 @@ def _summary(tally: Tally, *, is_dry: bool) -> str:
         if number := getattr(tally, word):
             parts.append(f"{number:,} {word}")
     return f"{'  '.join(parts)}  {tally.seconds:6.1f} s"
+
+
+def _what_is_left(report: Report, options: dict[str, Any]) -> str:
+    """Say which bound ended the run; a limit is reached when that many are rendered."""
+    if options["limit"] is not None and report.totals.rendered >= options["limit"]:
+        return f"The limit of {options['limit']:,} renders was reached; run again for the rest."
+    left = report.totals.left
+    return (
+        f"The time budget of {options['time_budget']:g} s is used up. Left are {left:,} that are "
+        "missing or stale, and what was not looked at; run again for the rest."
+    )
 
 
 def _is_dry(options: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Final
 
@@ -59,11 +59,13 @@ class RemoteFragment(Fragment):
         return digest
 
 
-def publish(store: Store, fragments: Iterable[Fragment]) -> None:
-    """Tell targets of fragments whose instances were warmed."""
+def publish(
+    store: Store, fragments: Iterable[Fragment], walked: Mapping[str, Any] | None = None
+) -> None:
+    """Tell targets of fragments whose instances were warmed, and later runs how they ``walked``."""
     moment = now()
     for fragment in fragments:
-        payload = pack_document(_document(fragment))
+        payload = pack_document(_document(fragment) | {"walked": walked})
         entry = Entry(Kind.MANIFEST, payload, as_of=moment, built_at=moment)
         store.write_many({manifest_key(fragment.name, store.room): entry}, None)
 
@@ -73,15 +75,25 @@ def find(store: Store, name: str) -> RemoteFragment | None:
     fetched_at, known = _remembered.get((store.space, name), (-1.0, None))
     if known and time.monotonic() - fetched_at < conf.settings().INVALIDATION_LAG:
         return known
-    key = manifest_key(name, store.room)
-    entry = store.read_many([key]).get(key)
-    found = None
-    if entry is not None and entry.kind == Kind.MANIFEST:
-        document = unpack_document(entry.payload)
-        if document["format"] == FORMAT:
-            found = RemoteFragment(document)
+    document = _read(store, name)
+    found = None if document is None else RemoteFragment(document)
     _remembered[store.space, name] = (time.monotonic(), found)
     return found
+
+
+def walked(store: Store, name: str) -> dict[str, Any] | None:
+    """Return how the last completed run walked a fragment, as it told ``publish``."""
+    document = _read(store, name)
+    return None if document is None else document.get("walked")
+
+
+def _read(store: Store, name: str) -> dict[str, Any] | None:
+    key = manifest_key(name, store.room)
+    entry = store.read_many([key]).get(key)
+    if entry is None or entry.kind != Kind.MANIFEST:
+        return None
+    document = unpack_document(entry.payload)
+    return document if document["format"] == FORMAT else None
 
 
 def _document(fragment: Fragment) -> dict[str, Any]:

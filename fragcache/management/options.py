@@ -7,7 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from typing import TypeVar
 
-from fragcache.warming.run import BATCH_SIZE
+from fragcache.warming.plan import BATCH_SIZE
 
 Number = TypeVar("Number", int, float)
 
@@ -73,6 +73,12 @@ def _add_work(parser: ArgumentParser) -> None:
         const=_processors(),
         metavar="N",
         help="Render in N processes; without N, in as many as there are processors.",
+    )
+    parser.add_argument(
+        "--changed",
+        action="store_true",
+        help="Read only the rows that changed since the last completed run, where versions are "
+        "times; all of them once a day at least.",
     )
     parser.add_argument("--force", action="store_true", help="Render what is up to date as well.")
     parser.add_argument(

@@ -10,7 +10,7 @@ from fragcache.declarations import Fragment
 from fragcache.exceptions import InvalidArguments, UnknownFragment
 from fragcache.suggestions import did_you_mean
 from fragcache.warming.batches import batches
-from fragcache.warming.run import BATCH_SIZE
+from fragcache.warming.plan import BATCH_SIZE
 
 
 def selected(labels: Sequence[str], excluded: Sequence[str] = ()) -> list[Fragment]:

@@ -99,7 +99,8 @@ class Allowance:
         if self._bounds.rate is not None:
             sizes.append(self._bounds.rate * PORTION)
         if self._bounds.deadline is not None:
-            sizes.append(1 if self._cost is None else PORTION / max(self._cost, 1e-6))
+            seconds = min(PORTION, self._bounds.deadline - time.monotonic())
+            sizes.append(1 if self._cost is None else seconds / max(self._cost, 1e-6))
         return max(1, int(min(sizes))) if sizes else 2**31
 
     def _waited(self, number: int) -> bool:

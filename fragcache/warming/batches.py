@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -14,15 +15,22 @@ from fragcache.declarations import Fragment, is_rows
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.page import Page
 from fragcache.versions import Version
+from fragcache.warming.watermarks import changed
 
 #: Instances and their versions: None without versions, an exception where finding it failed.
 Batch = Sequence[tuple[Instance, Version | Exception | None]]
 
 
-def batches(fragment: Fragment, size: int, only: Sequence[str] | None = None) -> Iterator[Batch]:
+def batches(
+    fragment: Fragment,
+    size: int,
+    only: Sequence[str] | None = None,
+    since: dt.datetime | None = None,
+) -> Iterator[Batch]:
     """Yield the instances that are to be warm; the version is None for a fragment without.
 
-    ``only`` restricts them to items of these primary keys (or texts).
+    ``only`` restricts them to items of these primary keys (or texts), ``since`` to rows with a
+    version that is not older.
 
     Raises:
         ImproperlyDeclared: the fragment lists no items.
@@ -37,6 +45,8 @@ def batches(fragment: Fragment, size: int, only: Sequence[str] | None = None) ->
     else:
         if only is not None:
             found = items.restricted(found, map(fragment.parameters.primary_key, only))
+        if since is not None and fragment.version_paths is not None:
+            found = changed(found, fragment.version_paths, since)
         yield from _from_rows(fragment, found, size, began)
 
 

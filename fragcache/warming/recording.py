@@ -26,8 +26,8 @@ INTERVAL: Final = 5.0
 KEPT: Final = 1_000
 #: Options of ``warm_fragments`` that say what is asked for; no others are recorded.
 ASKED: Final = (
-    *("labels", "exclude", "items", "axis", "using", "parallel", "batch_size", "force", "limit"),
-    *("time_budget", "wait", "max_rate", "enqueue"),
+    *("labels", "exclude", "items", "axis", "using", "parallel", "batch_size", "force", "changed"),
+    *("limit", "time_budget", "wait", "max_rate", "enqueue"),
 )
 #: How many of a list of labels or items are recorded.
 _LISTED: Final = 100

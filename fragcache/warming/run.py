@@ -2,73 +2,34 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from fragcache import axes, manifest, transactions
 from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.exceptions import CacheUnavailable, TransactionOpen
+from fragcache.page import now
 from fragcache.store import store
+from fragcache.warming import watermarks
 from fragcache.warming.allowance import Bounds
 from fragcache.warming.batches import Batch, batches
 from fragcache.warming.crews import Alone, Crew, Done
 from fragcache.warming.due import Rank
+from fragcache.warming.plan import Plan
 from fragcache.warming.queries import are_per_instance
 from fragcache.warming.renders import log_failure
 from fragcache.warming.report import Report, Status, Tally
 from fragcache.warming.units import Outcome, Unit, Versioned
+from fragcache.warming.watermarks import Watermark
 
 logger = logging.getLogger("fragcache.warm")
-
-BATCH_SIZE: Final = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a run is to do."""
-
-    fragments: Sequence[Fragment]
-    using: str | None = None
-    #: Only items of these primary keys.
-    only: Sequence[str] | None = None
-    #: Axis values to warm instead of all.
-    axis_values: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    batch_size: int = BATCH_SIZE
-    #: Render what is fresh as well.
-    force: bool = False
-    #: Report only; nothing is written, and no life extended.
-    dry: bool = False
-    #: Call due what is missing or stale, and not what is rendered at every run.
-    check: bool = False
-    #: The most instances to render.
-    limit: int | None = None
-    #: The most renders per second.
-    max_rate: float | None = None
-    #: Seconds after which no render begins. What is missing is rendered first, then what is stale,
-    #: then what is rendered at every run.
-    time_budget: float | None = None
-
-    @property
-    def bounds(self) -> Bounds:
-        """Its bounds, if it is executed now."""
-        deadline = None if self.time_budget is None else time.monotonic() + self.time_budget
-        return Bounds(limit=self.limit, rate=self.max_rate, deadline=deadline)
-
-    @property
-    def ranks(self) -> Sequence[Rank | None]:
-        """What is rendered first and what later; None is everything at once."""
-        return [None] if self.time_budget is None else list(Rank)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every instance is walked, so that targets may follow to a new digest."""
-        return not (self.dry or self.only is not None or self.axis_values)
 
 
 @dataclass(slots=True)
@@ -84,6 +45,9 @@ class _Walk:
     #: How many there are to render of each rank, as far as was looked.
     due: Counter[Rank] = field(default_factory=Counter)
     has_warned: bool = False
+    #: What the next run may rely on, when this one has completed.
+    watermark: Watermark | None = None
+    since: dt.datetime | None = None
 
 
 @dataclass(slots=True)
@@ -154,7 +118,7 @@ class Run:
         walk.began = time.monotonic() - tally.seconds
         walk.is_listed = False
         try:
-            for unit in self._units(walk.fragment, rank, tally):
+            for unit in self._units(walk, rank, tally):
                 walk.pending += 1
                 self._take(crew.submit(unit))
                 if self.is_stopped():
@@ -174,12 +138,14 @@ class Run:
         finally:
             tally.seconds = time.monotonic() - walk.began
 
-    def _units(self, fragment: Fragment, rank: Rank | None, tally: Tally) -> Iterator[Unit]:
+    def _units(self, walk: _Walk, rank: Rank | None, tally: Tally) -> Iterator[Unit]:
+        fragment = walk.fragment
         chosen = {name: v for name, v in self.plan.axis_values.items() if name in fragment.axes}
         combinations = axes.combinations(fragment.axes, chosen)
         digest_of(fragment)  # which says what is wrong with the template before anything is read
         force = self.plan.force or not (fragment.is_versioned or self.plan.check)
-        for listed in batches(fragment, self.plan.batch_size, self.plan.only):
+        since = self._since(walk, combinations)
+        for listed in batches(fragment, self.plan.batch_size, self.plan.only, since):
             instances = _without_failed(fragment, listed, tally)
             for values in combinations:
                 yield Unit(
@@ -191,6 +157,23 @@ class Run:
                     dry=self.plan.dry,
                     rank=rank,
                 )
+
+    def _since(self, walk: _Walk, combinations: Sequence[Mapping[str, Any]]) -> dt.datetime | None:
+        """Return from when on rows are read, None for all; and note what that will be worth."""
+        fragment = walk.fragment
+        if self.plan.is_part or not watermarks.tells_changes(fragment):
+            return None
+        if walk.watermark is not None:  # it is walked again, for a later rank
+            return walk.since
+        began = now()
+        cache = store(self.plan.using or fragment.using)
+        may_write = not self.plan.dry
+        scope = watermarks.scope_of(fragment, cache, combinations, may_write=may_write)
+        former = watermarks.usable(fragment, cache, scope) if self.plan.changed else None
+        whole_at = began if former is None else former.whole_at
+        walk.watermark = Watermark(read_at=began, whole_at=whole_at, scope=scope)
+        walk.since = None if former is None else former.since
+        return walk.since
 
     def _take(self, finished: Iterable[Done]) -> None:
         """Tally what the crew has done."""
@@ -240,7 +223,10 @@ class Run:
         is_done = walk.is_listed and not walk.pending and not walk.has_failed
         if is_done and self.plan.is_whole and self.report.status is Status.OK:
             fragment = walk.fragment
-            manifest.publish(store(self.plan.using or fragment.using), [fragment])
+            tally = self.report.fragments[fragment.name]
+            is_sound = walk.watermark and not (tally.failed or tally.refused)
+            walked = asdict(walk.watermark) if walk.watermark and is_sound else None
+            manifest.publish(store(self.plan.using or fragment.using), [fragment], walked)
 
 
 def _without_failed(fragment: Fragment, batch: Batch, tally: Tally) -> Versioned:

@@ -85,6 +85,7 @@ class Command(BaseCommand):
             only=options["items"],
             axis_values=axis_values,
             batch_size=options["batch_size"],
+            changed=options["changed"] and not options["force"],
             force=options["force"],
             dry=_is_dry(options),
             check=options["check"],

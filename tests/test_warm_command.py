@@ -196,6 +196,25 @@ class TestExitCodes:
         assert "0 failed and 1 were refused by the cache, of 1" in finished.err
         assert "1 refused" in finished.out
 
+    def test_0_and_a_line_when_the_time_budget_is_used_up(
+        self, manage: Manage, renders: list[Any]
+    ) -> None:
+        finished = manage("--time-budget", "0", "--json")
+        assert (finished.code, finished.document["status"], renders) == (0, "incomplete", [])
+        assert finished.err == (
+            "The time budget of 0 s is used up. Left are 1 that are missing or stale, and what "
+            "was not looked at; run again for the rest.\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("--max-rate", "0"), ("--max-rate", "inf"), ("--time-budget", "-1"), ("--max-rate", "x")],
+    )
+    def test_2_for_a_bound_that_is_none(self, manage: Manage, option: str, value: str) -> None:
+        finished = manage(option, value)
+        assert finished.code == 2
+        assert f"argument {option}: '{value}' is not a number" in finished.err
+
     def test_1_when_a_check_finds_something_missing_or_stale(
         self, manage: Manage, shop: dict[int, int]
     ) -> None:
@@ -713,14 +732,24 @@ class TestProgress:
     ) -> None:
         monkeypatch.setattr(progress, "INTERVAL", 0)
 
-        assert manage("--progress", "--batch-size", "4").err.splitlines() == [
-            "garden.flower: 1 walked so far",
-            "shop.offer: 5 walked so far",
-            "shop.offer: 9 walked so far",
-            "shop.offer: 11 walked so far",
-            "shop.price: 15 walked so far",
-            "shop.price: 16 walked so far",
+        lines = manage("--progress", "--batch-size", "4").err.splitlines()
+        assert [line.partition(" walked, ")[0] for line in lines] == [
+            "garden.flower: 1 of 16",
+            "shop.offer: 5 of 16",
+            "shop.offer: 9 of 16",
+            "shop.offer: 11 of 16",
+            "shop.price: 15 of 16",
+            "shop.price: 16 of 16",
         ]
+        assert all(re.search(r" walked, [\d,]+ a second, \d\d:\d\d left$", line) for line in lines)
+
+    def test_where_nobody_knows_how_many_there_are_it_does_not_say(
+        self, manage: Manage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(progress, "INTERVAL", 0)
+
+        [*_others, line] = manage("--progress", "--changed").err.splitlines()
+        assert re.fullmatch(r"shop\.price: 16 walked so far, [\d,]+ a second", line)
 
     def test_v0_is_silent_also_where_it_is_asked_for(
         self, manage: Manage, monkeypatch: pytest.MonkeyPatch

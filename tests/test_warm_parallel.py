@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.shop import NUMBERS
-from tests.test_warm_processes import Shop, open_shop, shop  # noqa: F401 - fixtures
+from tests.test_warm_processes import Process, Shop, open_shop, shop  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.parametrize("shop", ["redis"], indirect=True)
 PARALLEL = ("shop.offer", "--json", "--parallel", "2", "--batch-size", "2")
@@ -112,6 +112,43 @@ def test_the_processes_end_with_a_run_that_is_killed(shop: Shop, log: Path) -> N
     process = shop.start_slowly("--parallel", "2", "--batch-size", "2", SHOP_LOG=str(log))
     process.end(signal.SIGKILL)
     assert_gone({worker for _number, worker in rendered(log)})
+
+
+def test_all_processes_together_keep_the_rate_and_leave_it_for_a_signal(
+    shop: Shop, log: Path
+) -> None:
+    options = ("--parallel", "2", "--batch-size", "10", "--max-rate", "2")
+    process = Process(shop.start("shop.offer", "--json", *options, SHOP_LOG=str(log)))
+    while len(rendered(log)) < 2:
+        time.sleep(0.05)
+    time.sleep(2)
+    assert len(rendered(log)) <= 2 + 6  # 2 seconds of 2 each, and what was about to begin
+    began = time.monotonic()
+    code = process.end(signal.SIGTERM)
+
+    assert time.monotonic() - began < 5
+    assert (code, process.document["status"]) == (128 + signal.SIGTERM, "interrupted")
+    assert process.offers["stored"] == len(rendered(log)) < NUMBERS
+
+
+def test_all_processes_end_when_the_time_budget_is_used_up(shop: Shop, log: Path) -> None:
+    code, run = shop.run(*PARALLEL, "--time-budget", "1.5", SHOP_SECONDS="0.5", SHOP_LOG=str(log))
+    assert (code, run.document["status"]) == (0, "incomplete")
+    assert run.offers["stored"] == len(rendered(log)) < NUMBERS
+    assert "The time budget of 1.5 s is used up." in run.err
+
+
+def test_what_is_missing_comes_before_what_is_stale(shop: Shop, log: Path) -> None:
+    shop.run(*PARALLEL, "--limit", "5")
+    code, run = shop.run(*PARALLEL, "--time-budget", "60", SHOP_LOG=str(log))
+
+    assert (code, run.document["status"]) == (0, "ok")
+    assert run.offers == {
+        "planned": NUMBERS,
+        "fresh": 5,
+        "rendered": NUMBERS - 5,
+        "stored": NUMBERS - 5,
+    }
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two"])

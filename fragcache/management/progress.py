@@ -36,12 +36,16 @@ class Progress:
         self._bar: tqdm[Any] | None = None
         self._is_terminal = is_terminal
         self._walked = 0
-        self._said = time.monotonic()
+        self._total: int | None = None
+        self._began = self._said = time.monotonic()
 
     def __enter__(self) -> Progress:
-        if self._is_shown and self._is_terminal:
+        if not self._is_shown:
+            return self
+        self._total = self._size()
+        if self._is_terminal:
             canvas = _Canvas(self._out)
-            self._bar = tqdm(total=self._size(), unit="fragment", leave=False, file=canvas)
+            self._bar = tqdm(total=self._total, unit="fragment", leave=False, file=canvas)
         return self
 
     def advance(self, fragment: Fragment, walked: int) -> None:
@@ -51,7 +55,7 @@ class Progress:
             self._bar.update(walked)
         elif self._is_shown and time.monotonic() - self._said >= INTERVAL:
             self._said = time.monotonic()
-            self._out.write(f"{fragment.name}: {self._walked:,} walked so far", style_func=str)
+            self._out.write(f"{fragment.name}: {self._so_far()}", style_func=str)
 
     def __exit__(
         self,
@@ -62,8 +66,16 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
+    def _so_far(self) -> str:
+        """Say how many were walked, how fast, and how long the rest will take."""
+        rate = self._walked / (self._said - self._began)
+        if self._total is None:
+            return f"{self._walked:,} walked so far, {rate:,.0f} a second"
+        left = tqdm.format_interval(max(0, self._total - self._walked) / rate) if rate else "?"
+        return f"{self._walked:,} of {self._total:,} walked, {rate:,.0f} a second, {left} left"
+
     def _size(self) -> int | None:
-        if self._plan.only is not None:
+        if self._plan.only is not None or self._plan.changed:
             return None
         try:
             sizes = [size_of(fragment) for fragment in self._plan.fragments]

@@ -27,7 +27,7 @@ class Settings:
     AXES: Sequence[str] = ()
     LOCAL_MAX_BYTES: int = 32 * 2**20
     INVALIDATION_LAG: float = 5
-    PAGE_BUDGET: float = 0.1
+    PAGE_BUDGET: float | None = 0.1
     READ_ONLY_BATCHES: bool = True
     STATEMENT_TIMEOUT: float | None = 30
     unknown: tuple[str, ...] = field(default=())

@@ -31,6 +31,8 @@ class Event(StrEnum):
     UNDEFINED_ARGUMENT = "undefined_argument"
     ABSENT = "absent"
     CACHE_ERROR = "cache_error"
+    GUARD_OPEN = "guard_open"
+    OVER_BUDGET = "over_budget"
 
 
 _counts: Counter[tuple[str, Event]] = Counter()

@@ -46,6 +46,11 @@ class FragmentMissing(FragcacheError, LookupError):
 class CacheUnavailable(FragcacheError):
     """The cache did not answer, or answered with a failure of its own."""
 
+    def __init__(self, message: str, *, is_refusal: bool = False) -> None:
+        super().__init__(message)
+        #: Whether it has answered, and will not do this one thing.
+        self.is_refusal = is_refusal
+
 
 class InvalidationFailed(CacheUnavailable):
     """An invalidation could not be written; nothing was invalidated."""

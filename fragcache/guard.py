@@ -1,26 +1,111 @@
 """What stands between a page and a broken cache: the one place where its failures end.
 
 A page is worth more than its cache: whatever the cache fails at while a page is built becomes the
-stated fallback, counted and logged. Commands that exist for the cache do not come through here.
+stated fallback, counted and logged. All that a page waits for comes out of one budget of time; a
+cache that fails is left alone by its breaker until it answers again. Commands that exist for the
+cache do not come through here.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from fragcache.counters import Event, degrade
+from fragcache import conf, deadline, page
+from fragcache.breaker import Breaker
+from fragcache.counters import Event, count, degrade
+from fragcache.deadline import Deadline
 from fragcache.exceptions import CacheUnavailable
+from fragcache.store import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def shielded(fallback: R, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Return what ``call`` returns, or ``fallback`` where the cache is unavailable."""
+def reading(
+    cache: Store, fallback: R, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Return what ``call``, which asks ``cache``, returns; ``fallback`` where it does not answer.
+
+    That is so as well where a page has no time left to ask it, or its breaker is open.
+    """
+    return _guarded(cache, cache.reads, fallback, lambda: call(*args, **kwargs))
+
+
+def writing(
+    cache: Store, fallback: R, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Return what ``call``, which writes to ``cache``, returns; else ``fallback``, as above.
+
+    A cache that takes no writes is read from all the same.
+    """
+    return _guarded(cache, cache.writes, fallback, lambda: call(*args, **kwargs))
+
+
+def _guarded(cache: Store, breaker: Breaker, fallback: R, call: Callable[[], R]) -> R:
+    if not breaker.allows():
+        count(Event.GUARD_OPEN)
+        return fallback
+    current = page.active()
+    left = _seconds_left(current)
+    if left is None:
+        return _attempt(cache, breaker, fallback, call, None)
+    if left <= 0:
+        _say_that_it_is_over(cache)
+        return fallback
+    began = time.monotonic()
     try:
-        return call(*args, **kwargs)
+        with deadline.within(left) as limit:
+            return _attempt(cache, breaker, fallback, call, limit)
+    finally:
+        if current is not None:
+            current.waited += time.monotonic() - began
+
+
+def _seconds_left(current: page.Page | None) -> float | None:
+    """Return what is left of the page's budget; None where there is none to keep to."""
+    budget = conf.settings().PAGE_BUDGET
+    if current is None or budget is None:
+        return budget
+    return budget - current.waited if current.is_visited else None
+
+
+def _attempt(
+    cache: Store, breaker: Breaker, fallback: R, call: Callable[[], R], limit: Deadline | None
+) -> R:
+    began = time.monotonic()
+    try:
+        result = call()
     except CacheUnavailable as error:
+        waited = time.monotonic() - began
+        if limit is not None and not limit.left and not _is_fault_of_cache(limit, waited):
+            _say_that_it_is_over(cache)
+            return fallback
+        if not error.is_refusal:
+            breaker.fail(was_waited_for=limit is not None and not limit.left)
         cause = type(error.__cause__).__name__
         degrade(Event.CACHE_ERROR, "", cause, "The cache is unavailable: %s", error)
         return fallback
+    breaker.succeed()
+    return result
+
+
+def _is_fault_of_cache(limit: Deadline, waited: float) -> bool:
+    """Whether a call whose time was used up tells that the cache is broken.
+
+    Not if it was answering, nor if most of the page's time had gone before.
+    """
+    budget = conf.settings().PAGE_BUDGET
+    return not limit.was_answering and (budget is None or waited >= budget / 2)
+
+
+def _say_that_it_is_over(cache: Store) -> None:
+    degrade(
+        Event.OVER_BUDGET,
+        "",
+        f"budget {cache.alias}",
+        "A page has waited for the cache alias %r as long as FRAGCACHE['PAGE_BUDGET'] allows; the "
+        "rest of it is built without.",
+        cache.alias,
+    )

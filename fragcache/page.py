@@ -60,6 +60,10 @@ class Page:
     #: Microseconds since 1970 UTC: comparable, roughly, with other machines.
     began_at: int
     is_request: bool = False
+    #: Whether somebody waits for it.
+    is_visited: bool = True
+    #: Seconds that were waited for caches.
+    waited: float = 0.0
     #: Whether someone learns what the page asks for.
     is_learned: bool = False
     memories: dict[str, Memory] = field(default_factory=dict)

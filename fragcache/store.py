@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.core.cache import caches
 from django.core.cache.backends.base import default_key_func
 from django.core.signals import setting_changed
 
-from fragcache import conf
+from fragcache import conf, deadline
 from fragcache.backends.base import Advance, FragmentBackend
 from fragcache.backends.generic import adapt
+from fragcache.breaker import Breaker
 from fragcache.counters import Event, degrade
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Ring, Unsealed
 from fragcache.exceptions import CacheUnavailable, ReadOnly
@@ -23,6 +24,11 @@ from fragcache.page import now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+#: What is looked for, and not found, to see whether a cache answers; and in how many seconds.
+PROBE_KEY: Final = "fc1!probe"
+PROBE_SECONDS: Final = 1.0
 
 
 class Store:
@@ -46,6 +52,16 @@ class Store:
     def local(self) -> LocalCache:
         """The process's copies of entries."""
         return LocalCache(conf.settings().LOCAL_MAX_BYTES if self.backend.stores else 0)
+
+    @cached_property
+    def reads(self) -> Breaker:
+        """What tells whether the cache can be read from."""
+        return Breaker(f"the cache alias {self.alias!r}, for reading", self._probe)
+
+    @cached_property
+    def writes(self) -> Breaker:
+        """What tells whether the cache can be written to; what it refuses is no failure."""
+        return Breaker(f"the cache alias {self.alias!r}, for writing", self._probe)
 
     @cached_property
     def is_shared(self) -> bool:
@@ -178,6 +194,14 @@ class Store:
         with self._writing():
             self.backend.delete_many(list(keys))
 
+    def _probe(self) -> None:
+        """Ask the cache in a thread of its own; raise an exception where it does not answer."""
+        try:
+            with deadline.within(PROBE_SECONDS):
+                self.backend.get_many([PROBE_KEY])
+        finally:
+            caches.close_all()
+
     def _sealed(self, entries: Mapping[str, Entry]) -> dict[str, bytes]:
         seal, physical_key = self._ring.seal, self.physical_key
         return {key: seal(physical_key(key), entry) for key, entry in entries.items()}
@@ -198,7 +222,8 @@ class Store:
             yield
         except self.backend.errors as error:
             raise CacheUnavailable(
-                f"alias {self.alias!r}: {type(error).__name__}: {error}"
+                f"alias {self.alias!r}: {type(error).__name__}: {error}",
+                is_refusal=isinstance(error, self.backend.refusals),
             ) from error
 
 

@@ -106,10 +106,13 @@ def cache_alias(request: pytest.FixtureRequest, settings: Any) -> str:
     return alias
 
 
-def local_settings(request: pytest.FixtureRequest) -> dict[str, int]:
-    """The settings of the local cache that a test asks for."""
+def local_settings(request: pytest.FixtureRequest) -> dict[str, int | None]:
+    """The settings of the local cache that a test asks for.
+
+    However busy the machine is, a page waits for its cache, but in the tests of the guard.
+    """
     is_without = request.node.get_closest_marker("without_local_cache") is not None
-    return {"LOCAL_MAX_BYTES": 0} if is_without else {}
+    return {"PAGE_BUDGET": None, **({"LOCAL_MAX_BYTES": 0} if is_without else {})}
 
 
 @pytest.fixture

@@ -79,7 +79,8 @@ class TestDown:
         for _read in range(3):
             get_fragments(artist_card, artists)
 
-        [record] = caplog.records
+        record, opened = caplog.records
+        assert "is open: it is not asked until it answers" in opened.message
         assert (record.name, record.levelno) == ("fragcache", logging.WARNING)
         assert record.message.startswith("The cache is unavailable: alias 'down': ")
 

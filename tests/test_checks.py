@@ -196,7 +196,7 @@ def test_e004_axes_that_are_no_list_of_texts(settings: Any, value: object) -> No
         ("TIMEOUT", -1, "seconds", ", or None."),
         ("TIMEOUT", True, "seconds", ", or None."),
         ("INVALIDATION_LAG", None, "seconds", "."),
-        ("PAGE_BUDGET", "fast", "seconds", "."),
+        ("PAGE_BUDGET", "fast", "seconds", ", or None."),
         ("LOCAL_MAX_BYTES", -5, "bytes", "."),
         ("LOCAL_MAX_BYTES", None, "bytes", "."),
     ],

@@ -18,7 +18,10 @@ PLACE_IT = "has no layer: place it in LAYERS of tests/test_layers.py."
 LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions suggestions",
     "values": "keys entry",
-    "storage": "backends counters guard local page records store token_memory tokens transactions",
+    "storage": (
+        "backends breaker counters deadline guard local page records store token_memory tokens "
+        "transactions"
+    ),
     "declared": (
         "arguments axes codes declarations digests items jinja2_templates manifest migrations "
         "models registry row_reading signatures templates validation versions"

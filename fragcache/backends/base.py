@@ -58,6 +58,8 @@ class FragmentBackend(BaseCache):
     raw: bool = False
     #: What the client raises when the server fails: no connection, a time-out, a server's error.
     errors: ClassVar[tuple[type[Exception], ...]] = (Exception,)
+    #: Those of them that are answers: the server works, and will not do this one thing.
+    refusals: ClassVar[tuple[type[Exception], ...]] = ()
     #: Larger values are refused before they are sent.
     max_value_bytes: int | None = None
     #: How many copies of a small vital value are worth keeping, on different nodes.

@@ -33,6 +33,8 @@ except ImportError as error:
         f"MemcachedCache needs pymemcache ({error}): pip install fragcache[memcached]"
     ) from error
 
+from pymemcache.exceptions import MemcacheServerError
+
 from fragcache.backends.memcached_client import expiry, server_error, storing, why_refused
 from fragcache.backends.memcached_fleet import Fleet
 from fragcache.backends.memcached_node import ERRORS, Node
@@ -59,6 +61,7 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
     """
 
     errors: ClassVar[tuple[type[Exception], ...]] = ERRORS
+    refusals: ClassVar[tuple[type[Exception], ...]] = (MemcacheServerError,)
 
     def __init__(self, server: str | Sequence[str], params: dict[str, Any]) -> None:
         given = params.get("OPTIONS") or {}

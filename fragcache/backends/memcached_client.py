@@ -10,7 +10,7 @@ import math
 import select
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pymemcache.client.base import Client
 from pymemcache.exceptions import (
@@ -22,6 +22,7 @@ from pymemcache.exceptions import (
 )
 
 from fragcache.backends.pieces import in_pieces
+from fragcache.backends.timed_socket import TimedSocket, connect_timeout
 
 K = TypeVar("K")
 
@@ -52,6 +53,9 @@ class Found(NamedTuple, Generic[K]):
 class Connection(Client):  # type: ignore[misc]
     """Used by one thread at a time; to be closed after any exception."""
 
+    sock: Any
+    connect_timeout: float | None
+
     _awaited = 0
     #: What the server sent beyond the replies that were awaited.
     _excess = b""
@@ -60,7 +64,7 @@ class Connection(Client):  # type: ignore[misc]
         """Send commands, without waiting for their replies."""
         self._awaited = len(commands)
         if self.sock is None:
-            self._connect()
+            self._connect_in_time()
         for piece in in_pieces(commands, _PIECE_BYTES):
             self.sock.sendall(piece)
 
@@ -126,6 +130,16 @@ class Connection(Client):  # type: ignore[misc]
         """Close the socket, as pymemcache does after each failure."""
         self._excess = b""
         super().close()
+
+    def _connect_in_time(self) -> None:
+        usual = self.connect_timeout
+        self.connect_timeout = connect_timeout(usual)
+        try:
+            self._connect()
+        finally:
+            self.connect_timeout = usual
+        if not self.tls_context:  # bytes of TLS that trickle in are bounded by time-outs alone
+            self.sock = TimedSocket.over(self.sock)
 
     def _receive(self) -> bytes:
         data: bytes = self.sock.recv(_READ_BYTES)

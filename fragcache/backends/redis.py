@@ -54,6 +54,7 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
 
     raw = True
     errors: ClassVar[tuple[type[Exception], ...]] = (RedisError, OSError)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (ResponseError,)
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         options = {**DEFAULT_OPTIONS, **(params.get("OPTIONS") or {})}

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django_redis import pool  # type: ignore[import-untyped]
 from django_redis.client import DefaultClient  # type: ignore[import-untyped]
+from redis.backoff import NoBackoff
+from redis.connection import Connection, UnixDomainSocketConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
 from fragcache.backends import raw
+from fragcache.backends.timed_socket import TimedSocket, connect_timeout
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
@@ -21,6 +26,10 @@ DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
     "SOCKET_CONNECT_TIMEOUT": 0.25,
     "SOCKET_TIMEOUT": 0.5,
 }
+
+#: Once more, at once: a server that was started anew has closed the connections of its pool.
+#: redis-py's own retries wait for seconds.
+_RETRY: Final = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
 
 #: Writes a sealed value unless one of higher rank is there; see base.Advance. The rank lies in
 #: bytes 8 to 16; a number of Lua holds it exactly until the year 2255, and unlike its strings
@@ -67,8 +76,37 @@ class _PoolsByOptions:
         factory: Any = self
         identity = repr((type(self).__qualname__, params, sorted(factory.options.items(), key=str)))
         if identity not in self._own_pools:
-            self._own_pools[identity] = factory.get_connection_pool(params)
+            made: ConnectionPool = factory.get_connection_pool(params)
+            made.connection_class = _TIMED.get(made.connection_class, made.connection_class)
+            made.connection_kwargs.setdefault("retry", _RETRY)
+            self._own_pools[identity] = made
         return self._own_pools[identity]
+
+
+class TimedConnection(Connection):
+    """A connection that keeps to the deadline in force, also while it connects."""
+
+    def _connect(self) -> TimedSocket:
+        usual = self.socket_connect_timeout
+        self.socket_connect_timeout = connect_timeout(usual)
+        try:
+            return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
+        finally:
+            self.socket_connect_timeout = usual
+
+
+class TimedUnixConnection(UnixDomainSocketConnection):
+    """The same over a socket of the file system."""
+
+    def _connect(self) -> TimedSocket:
+        return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
+
+
+#: By redis-py's classes. Bytes of TLS that trickle in are bounded by time-outs alone.
+_TIMED: Final[Mapping[type, type]] = {
+    Connection: TimedConnection,
+    UnixDomainSocketConnection: TimedUnixConnection,
+}
 
 
 class ConnectionFactory(_PoolsByOptions, pool.ConnectionFactory):  # type: ignore[misc]

@@ -77,7 +77,7 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
         *("STATEMENT_TIMEOUT",),
     ):
         value = given.get(name, 1)
-        may_be_none = name in {"TIMEOUT", "STATEMENT_TIMEOUT"}
+        may_be_none = name in {"TIMEOUT", "STATEMENT_TIMEOUT", "PAGE_BUDGET"}
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (is_number and value >= 0) and not (value is None and may_be_none):
             yield Error(

@@ -13,7 +13,7 @@ from typing import Final
 from fragcache import conf, tokens
 from fragcache.bubbling import is_recording
 from fragcache.entry import Kind
-from fragcache.guard import shielded
+from fragcache.guard import reading, writing
 from fragcache.keys import entry_key
 from fragcache.local import kept_many
 from fragcache.page import Memory, Page, Wanted, now
@@ -34,7 +34,7 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
     token_keys = tokens.keys_of(cache, wanted.names)
     of_tokens = [key for copies in token_keys.values() for key in copies]
     began = time.monotonic()
-    stored = shielded(None, cache.fetch_many, [*wanted.entries, *wanted.heads, *of_tokens])
+    stored = reading(cache, None, cache.fetch_many, [*wanted.entries, *wanted.heads, *of_tokens])
     if stored is None:
         return None
     found = cache.open_many(stored)
@@ -43,7 +43,11 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
         head = found.get(key)
         memory.heads[key] = head if head is not None and head.kind == Kind.HEAD else None
     _wish_for_entries(cache, memory, wishes)
-    return shielded(None, tokens.settle, cache, token_keys, stored, found, began)
+    settled = writing(cache, None, tokens.settle, cache, token_keys, stored, found, began)
+    if settled is not None:
+        return settled
+    # What is there counts, also where nothing can be written.
+    return tokens.settle(cache, token_keys, stored, found, began, may_write=False)
 
 
 def _wish_for_entries(cache: Store, memory: Memory, wishes: Wanted) -> None:

@@ -9,7 +9,7 @@ from fragcache.axes import activated
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
-from fragcache.guard import shielded
+from fragcache.guard import writing
 from fragcache.keys import head_key
 from fragcache.local import kept_many
 from fragcache.page import Page, now
@@ -68,10 +68,10 @@ def _store(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
     """Store rendered slots, and keep copies; heads that the page itself needs not, later."""
     cache, fragment = batch.cache, batch.fragment
     nothing = places.Written({}, {})
-    stored = shielded(nothing, places.write_entries, cache, fragment, slots).confirmed
+    stored = writing(cache, nothing, places.write_entries, cache, fragment, slots).confirmed
 
     def write_heads() -> None:
-        shielded(None, places.write_heads, cache, fragment, slots, stored)
+        writing(cache, None, places.write_heads, cache, fragment, slots, stored)
 
     if not fragment.is_versioned:
         write_heads()

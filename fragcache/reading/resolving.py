@@ -5,7 +5,7 @@ from __future__ import annotations
 from fragcache import manifest, registry
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragmentMissing
-from fragcache.guard import shielded
+from fragcache.guard import reading
 from fragcache.store import store
 
 Reference = str | Fragment | type[Fragment]
@@ -17,7 +17,7 @@ def find(f: Reference, using: str | None = None) -> Fragment | None:
     Raises:
         UnknownFragment: neither this site nor a source declares it.
     """
-    return registry.find(f) or shielded(None, resolve, f, using)
+    return registry.find(f) or reading(store(using), None, resolve, f, using)
 
 
 def resolve(f: Reference, using: str | None = None) -> Fragment | None:

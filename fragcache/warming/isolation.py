@@ -43,6 +43,7 @@ def isolated(fragment: Fragment) -> Iterator[None]:
         yield
         return
     with page.entered(page.of_request()) as current, _writes_named(fragment.name):
+        current.is_visited = False
         with transaction.atomic(using=alias):
             with connections[alias].cursor() as cursor:
                 cursor.execute(_opening())

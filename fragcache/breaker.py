@@ -1,0 +1,97 @@
+"""The circuit breaker: a cache that has failed is left alone until it answers again.
+
+As in Nygard, "Release It!", but for one thing: no visitor pays for finding out whether it does. A
+thread asks, one for each process, in growing intervals with jitter.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+logger = logging.getLogger("fragcache")
+
+#: Failures in a row that open it; one where the cache was waited for in vain.
+FAILURES: Final = 3
+#: Seconds between two probes, at first and at most.
+FIRST_PAUSE: Final = 0.25
+LONGEST_PAUSE: Final = 4.0
+#: By what part a pause is longer or shorter, so that processes do not all ask at once.
+JITTER: Final = 0.25
+
+
+class Breaker:
+    """Closed while a cache answers; ``probe`` returns normally once it does again."""
+
+    def __init__(self, name: str, probe: Callable[[], object]) -> None:
+        self._name = name
+        self._probe = probe
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._prober: threading.Thread | None = None
+        self._pid = os.getpid()
+        #: When it opened, as a date; None while it is closed.
+        self.open_since: datetime | None = None
+
+    def allows(self) -> bool:
+        """Whether the cache may be asked."""
+        if self.open_since is None:
+            return True
+        self._see_to_prober()
+        return self.open_since is None
+
+    def succeed(self) -> None:
+        """Note that the cache has answered."""
+        if self._failures:
+            self._failures = 0
+
+    def fail(self, *, was_waited_for: bool) -> None:
+        """Note a failure; ``was_waited_for``: it took as long as a call may take at all."""
+        with self._lock:
+            self._failures += 1
+            if self.open_since is not None:
+                return
+            if self._failures < FAILURES and not was_waited_for:
+                return
+            self.open_since = datetime.now(UTC)
+        logger.warning("The guard of %s is open: it is not asked until it answers.", self._name)
+        self._see_to_prober()
+
+    def close(self) -> None:
+        """Let the cache be asked again."""
+        with self._lock:
+            self._failures = 0
+            since, self.open_since = self.open_since, None
+        if since is not None:
+            seconds = (datetime.now(UTC) - since).total_seconds()
+            logger.warning("The guard of %s is closed after %.1f s.", self._name, seconds)
+
+    def _see_to_prober(self) -> None:
+        """Start the thread that asks, where there is none: after a fork it is the parent's."""
+        with self._lock:
+            is_mine = self._pid == os.getpid()
+            if self._prober is not None and is_mine and self._prober.is_alive():
+                return
+            self._pid = os.getpid()
+            self._prober = threading.Thread(
+                target=self._ask, name=f"fragcache guard of {self._name}", daemon=True
+            )
+            self._prober.start()
+
+    def _ask(self) -> None:
+        pause = FIRST_PAUSE
+        while self.open_since is not None:
+            time.sleep(pause * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
+            try:
+                self._probe()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the cache does not answer
+                logger.debug("%s does not answer: %s", self._name, error)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self.close()

@@ -33,10 +33,10 @@ CACHE = embedded
 ARGS =
 INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --root-user-action=ignore
 
-.PHONY: help test pytest lint types format demo soak bench clean
+.PHONY: help test pytest lint types format demo soak bench bench-warm clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
 	@echo
 	@echo 'Variables: PYTHON=python3.13 DJANGO=6.1 CACHE=embedded|redis|memcached ARGS="-k name"'
 
@@ -68,6 +68,9 @@ soak: $(VENV)/installed ## Run the tests that take minutes
 
 bench: $(BENCH_VENV)/installed ## Measure speed beside peers, ARGS="--quick --only redis"
 	@exec $(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
+
+bench-warm: $(BENCH_VENV)/installed ## Measure warming by size, ARGS="--quick --only redis"
+	@exec $(BENCH_VENV)/bin/python -m benchmarks.warm $(ARGS)
 
 clean: ## Remove the environments, caches and reports
 	rm -rf .venv .ruff_cache .mypy_cache .pytest_cache .coverage htmlcov dist build

@@ -1,6 +1,6 @@
 """The bounds that fragcache promises of its speed, and whether a run keeps them.
 
-S7 to S10 are about warming, and measured elsewhere.
+S7 to S10 are about warming: `benchmarks.warm.bounds`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Bound:
     at_least: bool
     #: None where it was not measured.
     figure: float | None
-    #: Of the limit and the figure: "x" for times, "%" for shares.
+    #: Of the limit and the figure: "x" for times, "%" for shares, "" for counts.
     unit: str = "x"
 
     @property
@@ -47,6 +47,8 @@ class Bound:
             return "not measured"
         if self.holds:
             return "pass"
+        if not self.limit:
+            return f"exceeds by {self.figure:g}"
         missing = self.figure / self.limit - 1
         by = f"{abs(missing):.0%}" if abs(missing) >= 0.01 else f"{abs(missing):.1%}"
         return f"falls short by {by}" if self.at_least else f"exceeds by {by}"
@@ -85,12 +87,28 @@ def is_missed(found: list[Bound]) -> bool:
     return any(bound.holds is False for bound in found)
 
 
+def faster(
+    promise: str, what: str, table: Table | None, row: str, than: str, limit: float
+) -> Bound:
+    """Return the bound of a row that has to be ``limit`` times faster ``than`` another."""
+    figure = statistics.median(table.speedups(row, than)) if _has(table, row, than) else None
+    claim = f"{what}: times faster than {_label(table, than)}"
+    return Bound(promise=promise, claim=claim, limit=limit, at_least=True, figure=figure)
+
+
+def within(promise: str, what: str, table: Table | None, row: str, of: str, limit: float) -> Bound:
+    """Return the bound of a row that may take ``limit`` times as long as one ``of`` its table."""
+    figure = statistics.median(table.ratios(row, of)) if _has(table, row, of) else None
+    claim = f"{what}: time of {_label(table, of)}"
+    return Bound(promise=promise, claim=claim, limit=limit, at_least=False, figure=figure)
+
+
 def _redis(results: Results) -> Iterator[Bound]:
     table = results.table("warm", "redis", 100)
     row, what = "fragments-remote", "warm, N=100, Redis, local cache off"
-    yield _faster("S1", what, table, row, "cache-redis", 25)
-    yield _faster("S1", what, table, row, "cache-django-redis", 15)
-    yield _within("S1", what, table, row, "limit", 3.5)
+    yield faster("S1", what, table, row, "cache-redis", 25)
+    yield faster("S1", what, table, row, "cache-django-redis", 15)
+    yield within("S1", what, table, row, "limit", 3.5)
     figure = None
     if _has(table, row, "opening", "limit"):
         rounds = zip(*(table.times[key] for key in (row, "opening", "limit")), strict=True)
@@ -102,18 +120,18 @@ def _redis(results: Results) -> Iterator[Bound]:
 def _memcached(results: Results) -> Iterator[Bound]:
     table = results.table("warm", "memcached", 100)
     row, what = "fragments-remote", "warm, N=100, Memcached, local cache off"
-    yield _faster("S2", what, table, row, "cache-pymemcache", 10)
-    yield _within("S2", what, table, row, "limit", 2.5)
+    yield faster("S2", what, table, row, "cache-pymemcache", 10)
+    yield within("S2", what, table, row, "limit", 2.5)
 
 
 def _local(results: Results) -> Iterator[Bound]:
     for server in ("redis", "memcached"):
         table = results.table("warm", server, 100)
         what = f"warm, N=100, {SERVERS[server]} behind the local cache"
-        yield _faster("S3", what, table, "fragments", "cache-locmem", 12)
+        yield faster("S3", what, table, "fragments", "cache-locmem", 12)
         if server == "redis":
-            yield _faster("S3", what, table, "fragments", "cache-redis", 100)
-        yield _within("S3", what, table, "fragments", "limit", 1)
+            yield faster("S3", what, table, "fragments", "cache-redis", 100)
+        yield within("S3", what, table, "fragments", "limit", 1)
 
 
 def _page_of_one(results: Results) -> Iterator[Bound]:
@@ -122,7 +140,7 @@ def _page_of_one(results: Results) -> Iterator[Bound]:
         for row, local in (("fragment", "on"), ("fragment-remote", "off")):
             for baseline in baselines:
                 what = f"`{{% fragment %}}`, N=1, {SERVERS[server]}, local cache {local}"
-                yield _faster("S4", what, table, row, baseline, 1)
+                yield faster("S4", what, table, row, baseline, 1)
 
 
 def _round_trips(results: Results) -> Iterator[Bound]:
@@ -135,7 +153,7 @@ def _round_trips(results: Results) -> Iterator[Bound]:
 def _cold(results: Results) -> Iterator[Bound]:
     for server, limit in (("locmem", 1.2), ("redis", 1.2), ("memcached", 1.3)):
         table = results.table("cold", server, 100)
-        yield _within("S6", f"cold, N=100, {SERVERS[server]}", table, "fragments", "plain", limit)
+        yield within("S6", f"cold, N=100, {SERVERS[server]}", table, "fragments", "plain", limit)
 
 
 def _counters(results: Results) -> Iterator[Bound]:
@@ -154,20 +172,6 @@ def _counters(results: Results) -> Iterator[Bound]:
             yield Bound(
                 promise="S11", claim=claim, limit=0.1, at_least=False, figure=figure, unit="%"
             )
-
-
-def _faster(
-    promise: str, what: str, table: Table | None, row: str, than: str, limit: float
-) -> Bound:
-    figure = statistics.median(table.speedups(row, than)) if _has(table, row, than) else None
-    claim = f"{what}: times faster than {_label(table, than)}"
-    return Bound(promise=promise, claim=claim, limit=limit, at_least=True, figure=figure)
-
-
-def _within(promise: str, what: str, table: Table | None, row: str, of: str, limit: float) -> Bound:
-    figure = statistics.median(table.ratios(row, of)) if _has(table, row, of) else None
-    claim = f"{what}: time of {_label(table, of)}"
-    return Bound(promise=promise, claim=claim, limit=limit, at_least=False, figure=figure)
 
 
 def _has(table: Table | None, *rows: str) -> bool:

@@ -23,14 +23,16 @@ DISTRIBUTIONS = (
 )
 
 
-def describe(servers: Iterable[Stand]) -> dict[str, str]:
+def describe(
+    servers: Iterable[Stand], distributions: Iterable[str] = DISTRIBUTIONS
+) -> dict[str, str]:
     """Return versions of what was measured and the kind of machine, by name."""
     found = {
         "Processor": f"{processor()}, {os.cpu_count()} cores",
         "System": f"{platform.system()} {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
     }
-    for name in DISTRIBUTIONS:
+    for name in distributions:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

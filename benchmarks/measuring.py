@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Kind = Literal["warm", "cold", "warming"]
+Kind = Literal["warm", "cold", "warming", "parallel"]
 #: How readers call what the benchmarks run on.
 SERVERS = {"locmem": "LocMem", "redis": "Redis", "memcached": "Memcached"}
 #: Milliseconds of one round of a row.

@@ -47,10 +47,16 @@ def write(results: Results, directory: Path) -> None:
         for server in SERVERS:
             warm = [t for t in results.tables if (t.kind, t.server) == ("warm", server)]
             if warm:
-                _save(_by_size(warm), directory / f"warm-page-{server}.svg")
+                save(_by_size(warm), directory / f"warm-page-{server}.svg")
             pages = [results.table("warm", server, 100), results.table("cold", server, 100)]
             if present := [table for table in pages if table is not None]:
-                _save(_bars(present), directory / f"page-of-100-{server}.svg")
+                save(_bars(present), directory / f"page-of-100-{server}.svg")
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure without anything that differs from run to run."""
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    plt.close(figure)
 
 
 def _by_size(tables: Sequence[Table]) -> Any:
@@ -120,8 +126,3 @@ def _family(key: str) -> str:
 
 def _plain(label: str) -> str:
     return label.replace("`", "")
-
-
-def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
-    plt.close(figure)

@@ -15,7 +15,7 @@ def markdown(
     results: Results, found: Sequence[Bound], machine: Mapping[str, str], how: str, *, plots: bool
 ) -> str:
     """Return the whole report; ``how`` tells how the run was made."""
-    parts = ["# Benchmarks", how, _rows(("", ""), machine.items())]
+    parts = ["# Benchmarks", how, rows(("", ""), machine.items())]
     if results.notes:
         parts += ["## Remarks", "\n".join(f"- {note}" for note in results.notes)]
     parts += ["## Bounds", bounds_table(found)]
@@ -34,47 +34,49 @@ def markdown(
 
 def as_json(results: Results, found: Sequence[Bound], machine: Mapping[str, str], how: str) -> str:
     """Return every sample, so that a reader can conclude otherwise."""
-    tables = [
-        {
-            "kind": table.kind,
-            "server": table.server,
-            "n": table.n,
-            "rows": {
-                key: {
-                    "label": table.labels[key],
-                    "milliseconds": [round(figure, 5) for figure in figures],
-                }
-                for key, figures in table.times.items()
-            },
-        }
-        for table in results.tables
-    ]
-    bounds = [
-        {
-            "promise": bound.promise,
-            "claim": bound.claim,
-            "at_least" if bound.at_least else "at_most": bound.limit,
-            "figure": None if bound.figure is None else round(bound.figure, 4),
-            "verdict": bound.verdict,
-        }
-        for bound in found
-    ]
     content = {
         "how": how,
         "machine": dict(machine),
         "notes": results.notes,
         "round_trips": results.trips,
-        "bounds": bounds,
-        "tables": tables,
+        "bounds": list(map(bound_as_document, found)),
+        "tables": list(map(table_as_document, results.tables)),
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def bound_as_document(bound: Bound) -> dict[str, object]:
+    """Return a bound as JSON has it."""
+    return {
+        "promise": bound.promise,
+        "claim": bound.claim,
+        "at_least" if bound.at_least else "at_most": bound.limit,
+        "figure": None if bound.figure is None else round(bound.figure, 4),
+        "verdict": bound.verdict,
+    }
+
+
+def table_as_document(table: Table) -> dict[str, object]:
+    """Return all rounds of a table as JSON has them."""
+    return {
+        "kind": table.kind,
+        "server": table.server,
+        "n": table.n,
+        "rows": {
+            key: {
+                "label": table.labels[key],
+                "milliseconds": [round(figure, 5) for figure in figures],
+            }
+            for key, figures in table.times.items()
+        },
+    }
 
 
 def bounds_table(found: Iterable[Bound]) -> str:
     """Return the bounds with their figures and verdicts."""
     head = ("", "what", "bound", "measured", "verdict")
     lines = ((b.promise, b.claim, b.wanted, b.measured, b.verdict) for b in found)
-    return _rows(head, lines)
+    return rows(head, lines)
 
 
 def milliseconds(tables: Sequence[Table]) -> str:
@@ -97,6 +99,12 @@ def spread(figures: Quartiles) -> str:
     return f"{median} ({low} to {high})"
 
 
+def rows(head: Sequence[str], lines: Iterable[Sequence[str]], *, are_figures: bool = False) -> str:
+    """Return a Markdown table; figures stand to the right."""
+    rule = ["---"] + ["---:" if are_figures else "---"] * (len(head) - 1)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines))
+
+
 def _pictures(kind: Kind, server: str, *, plots: bool) -> Iterator[str]:
     if plots and kind == "warm":
         yield f"![Warm page by its number of cards](warm-page-{server}.svg)"
@@ -109,7 +117,7 @@ def _warming(results: Results) -> Iterator[str]:
             baseline = next(iter(table.times))
             yield f"## Warming {table.n:,} cards, {SERVERS[table.server]}"
             head = ("", "ms, median", f"times faster than {table.labels[baseline]}")
-            yield _rows(
+            yield rows(
                 head,
                 (
                     (
@@ -130,10 +138,4 @@ def _columns(tables: Sequence[Table], cell: Callable[[Table, str], str], head: s
         for key, label in labels.items()
     )
     heads = (head.format(f"{table.n:,}") for table in tables)
-    return _rows(("", *heads), lines, are_figures=True)
-
-
-def _rows(head: Sequence[str], lines: Iterable[Sequence[str]], *, are_figures: bool = False) -> str:
-    """Return a Markdown table; figures stand to the right."""
-    rule = ["---"] + ["---:" if are_figures else "---"] * (len(head) - 1)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines))
+    return rows(("", *heads), lines, are_figures=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Protocol
 
 from benchmarks.cores import apart
@@ -15,6 +15,7 @@ from tests.servers import Servers
 VARIABLES = {
     "redis": "FRAGCACHE_BENCHMARK_REDIS",
     "memcached": "FRAGCACHE_BENCHMARK_MEMCACHED",
+    "postgresql": "FRAGCACHE_BENCHMARK_POSTGRESQL",
 }
 KINDS = {kind.name: kind for kind in (processes.Redis, processes.Memcached)}
 NAMES = ("locmem", *KINDS)
@@ -136,15 +137,22 @@ STANDS: dict[str, type[Stand]] = {"locmem": LocMem, "redis": Redis, "memcached":
 
 
 @contextmanager
-def running(names: Collection[str]) -> Iterator[dict[str, str]]:
-    """Start servers of one's own; yield why those are missing that cannot be had."""
-    wanted = [kind for name, kind in KINDS.items() if name in names]
-    variables = {kind.variable for kind in KINDS.values()}
+def running(
+    names: Collection[str],
+    kinds: Mapping[str, type[processes.Server]] = KINDS,
+    placed: Callable[[], AbstractContextManager[None]] = apart,
+) -> Iterator[dict[str, str]]:
+    """Start servers of one's own; yield why those are missing that cannot be had.
+
+    ``placed`` is entered while they start, and says on which cores.
+    """
+    wanted = [kind for name, kind in kinds.items() if name in names]
+    variables = {kind.variable for kind in kinds.values()}
     # What the environment names belongs to somebody, and the benchmarks flush.
     environ = {name: value for name, value in os.environ.items() if name not in variables}
     servers = Servers(environ)
     try:
-        with apart():
+        with placed():
             servers.start(*wanted)
         missing = {}
         for kind in wanted:
@@ -155,4 +163,6 @@ def running(names: Collection[str]) -> Iterator[dict[str, str]]:
                 missing[kind.name] = getattr(found, "reason", "")
         yield missing
     finally:
+        for kind in wanted:
+            os.environ.pop(VARIABLES[kind.name], None)
         servers.stop()

@@ -186,13 +186,17 @@ class Memcached(Server):
     refuses_root = True
     # It has nothing to put in order, and hears of a signal only once a second.
     ends_by = signal.SIGKILL
+    megabytes: ClassVar[int] = 64
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
-        return [str(self.program), "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "64"]
+        return [
+            str(self.program),
+            *("-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", str(self.megabytes)),
+        ]
 
     def answers(self) -> bool:
         return self.replies(b"version\r\n", b"VERSION")

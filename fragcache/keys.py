@@ -58,7 +58,8 @@ def base_key(name: str, arguments: str, axes: str) -> str:
 
 def entry_key(base: str, suffix: str, room: int = MAX_BYTES) -> str:
     """Return the key of the entry that ``suffix`` (version and digest) names."""
-    return fit(f"{base}:{suffix}", room)
+    key = f"{base}:{suffix}"
+    return key if len(key) <= room else fit(key, room)  # optimisation: most keys fit
 
 
 def entry_keys(
@@ -80,7 +81,8 @@ def entry_keys(
 
 def head_key(base: str, digest: str, room: int = MAX_BYTES) -> str:
     """Return the key of the head that follows one digest (``*`` for a context snapshot)."""
-    return fit(f"{base}@{digest}", room)
+    key = f"{base}@{digest}"
+    return key if len(key) <= room else fit(key, room)  # optimisation: most keys fit
 
 
 def token_key(name: str, arguments: str | None, copy: int, room: int = MAX_BYTES) -> str:

@@ -43,6 +43,16 @@ class Tokens:
             return None
         return token_pair(token, stamped)
 
+    def pairs(self, names: Iterable[tuple[TokenName, ...]]) -> Iterator[bytes | None]:
+        """Yield what ``pair`` returns for the names of each instance."""
+        # Optimisation: all instances of a fragment without stamps have the same tuple.
+        last: tuple[TokenName, ...] | None = None
+        pair = None
+        for own in names:
+            if own is not last:
+                last, pair = own, self.pair(*own)
+            yield pair
+
     def have_purged(self, tokens: bytes, names: Sequence[TokenName]) -> bool:
         """Whether entries made under ``tokens`` may not even be served as stale."""
         return any(

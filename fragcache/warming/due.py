@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final
 
 from fragcache import tokens
 from fragcache.declarations import Fragment
 from fragcache.entry import Entry, Field, Kind
-from fragcache.keys import entry_key, head_key
+from fragcache.keys import entry_key, head_key, suffix
 from fragcache.page import now
 from fragcache.records import Head
 from fragcache.slots import Slot, includes_are_current, token_names
 from fragcache.store import Store
+from fragcache.token_memory import TokenName
 
 #: Entries are rebuilt over this last part of their max_age, so that they do not all end at once.
 SPREAD: Final = 0.2
@@ -43,11 +45,7 @@ def ranked(
         CacheUnavailable: the cache does not answer.
     """
     heads = _read_heads(fragment, cache, slots, dry=dry)
-    kept = {
-        entry_key(slot.base, slot.head.suffix, cache.room): slot
-        for slot, head in heads
-        if slot.head is not None and _is_current(fragment, cache, slot, head)
-    }
+    kept = _current(fragment, cache, heads)
     evicted = set() if force else _missing(cache, list(kept), fragment.life, dry=dry)
     current = {id(slot): key not in evicted for key, slot in kept.items()}
     found: dict[Rank, list[Slot]] = {rank: [] for rank in Rank}
@@ -63,48 +61,73 @@ def ranked(
 
 def _read_heads(
     fragment: Fragment, cache: Store, slots: Sequence[Slot], *, dry: bool
-) -> list[tuple[Slot, Entry]]:
+) -> list[tuple[Slot, Head, Entry]]:
     """Give slots their tokens and stored heads; return those whose head is believed."""
-    head_keys = {slot.base: head_key(slot.base, slot.digest, cache.room) for slot in slots}
-    names = [name for slot in slots for name in token_names(fragment, slot.instance.encoded)]
-    token_keys = tokens.keys_of(cache, dict.fromkeys(names))
-    wanted = [*head_keys.values(), *(key for copies in token_keys.values() for key in copies)]
+    room = cache.room
+    head_keys = [head_key(slot.base, slot.digest, room) for slot in slots]
+    names = _token_names(fragment, slots)
+    token_keys = tokens.keys_of(cache, dict.fromkeys(itertools.chain.from_iterable(names)))
+    wanted = [*head_keys, *itertools.chain.from_iterable(token_keys.values())]
     began = time.monotonic()
     stored = cache.fetch_many(wanted)
     found = cache.open_many(stored)
     settled = tokens.settle(cache, token_keys, stored, found, began, may_write=not dry)
     heads = []
-    for slot in slots:
-        key = head_keys[slot.base]
-        slot.tokens = settled.pair(*token_names(fragment, slot.instance.encoded))
+    for slot, key, pair in zip(slots, head_keys, settled.pairs(names), strict=True):
+        slot.tokens = pair
         slot.head_bytes = stored.get(key)
         head = found.get(key)
         if head is not None and head.kind == Kind.HEAD:
             slot.head = Head.unpack(head.payload)
-            heads.append((slot, head))
+            heads.append((slot, slot.head, head))
     return heads
 
 
-def _is_current(fragment: Fragment, cache: Store, slot: Slot, head: Entry) -> bool:
-    assert slot.head is not None
-    assert slot.head_bytes is not None
-    return (
-        (slot.version is None or slot.head.suffix == slot.suffix)
-        and not slot.head.is_tombstone
-        and head.tokens == slot.tokens
-        and cache.seals_like(slot.head_bytes)
-        and includes_are_current(head.field(Field.INCLUDES))
-        and not _is_old(fragment, slot, head)
-    )
+def _token_names(fragment: Fragment, slots: Sequence[Slot]) -> list[tuple[TokenName, ...]]:
+    if fragment.is_stamped:
+        return [token_names(fragment, slot.instance.encoded) for slot in slots]
+    # Optimisation: one tuple for all, which `Tokens.pairs` has to look at once only.
+    return [token_names(fragment, "")] * len(slots)
 
 
-def _is_old(fragment: Fragment, slot: Slot, head: Entry) -> bool:
+def _current(
+    fragment: Fragment, cache: Store, heads: Sequence[tuple[Slot, Head, Entry]]
+) -> dict[str, Slot]:
+    """Return the slots whose heads are current, by the keys of the entries that these name."""
+    room, seals_like, is_old = cache.room, cache.seals_like, _is_old(fragment)
+    current = {}
+    for slot, head, entry in heads:
+        version = slot.version
+        if (
+            (version is None or head.suffix == suffix(version.encoded, slot.digest))
+            and not head.is_tombstone
+            and entry.tokens == slot.tokens
+            and slot.head_bytes is not None
+            and seals_like(slot.head_bytes)
+            and (not entry.tagged or includes_are_current(entry.field(Field.INCLUDES)))
+            and not is_old(slot, entry.built_at)
+        ):
+            current[entry_key(slot.base, head.suffix, room)] = slot
+    return current
+
+
+def _is_old(fragment: Fragment) -> Callable[[Slot, int], bool]:
+    """Return what tells of a slot, and when its entry was built, whether it is to be rebuilt."""
     max_age = fragment.effective_max_age
     if max_age is None:
-        return False
+        return lambda _slot, _built_at: False
     # What every run renders has no need of spreading.
-    part = zlib.crc32(slot.base.encode()) / 2**32 if fragment.is_versioned else 0
-    return now() - head.built_at > max_age * (1 - SPREAD * part) * _SECOND
+    spread = SPREAD if fragment.is_versioned else 0
+    moment, longest = now(), max_age * _SECOND
+    shortest = longest * (1 - spread)
+
+    def is_old(slot: Slot, built_at: int) -> bool:
+        age = moment - built_at
+        if age <= shortest:  # optimisation: most entries, whatever their share
+            return False
+        return age > longest * (1 - spread * zlib.crc32(slot.base.encode()) / 2**32)
+
+    return is_old
 
 
 def _missing(cache: Store, keys: list[str], life: float | None, *, dry: bool) -> set[str]:

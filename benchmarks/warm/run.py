@@ -13,7 +13,7 @@ from tqdm import tqdm
 from benchmarks import servers
 from benchmarks.warm.combinations import COMBINATIONS, KINDS, Combination
 from benchmarks.warm.findings import RUNS, Findings, Scale
-from benchmarks.warm.fresh import fresh
+from benchmarks.warm.fresh import Call, fresh, process
 from benchmarks.warm.progress import often
 
 
@@ -77,8 +77,9 @@ def _measure(
             return {}
         os.environ["FRAGCACHE_BENCHMARK_DIRECTORY"] = directory
         os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.warm.settings"
-        database = fresh("benchmarks.warm.stock:prepare")
-        _compare(combination, extent, findings, progress)
+        with process() as call:
+            database = call("benchmarks.warm.stock:prepare")
+            _compare(combination, extent, findings, call, progress)
         for size in extent.sizes:
             fresh("benchmarks.warm.stock:fill", 0, size)
             findings.scales += _scaled(combination, size, extent.runs_of(size), progress)
@@ -87,20 +88,24 @@ def _measure(
 
 
 def _compare(
-    combination: Combination, extent: Extent, findings: Findings, progress: tqdm[None]
+    combination: Combination,
+    extent: Extent,
+    findings: Findings,
+    call: Call,
+    progress: tqdm[None],
 ) -> None:
     name = combination.name
     progress.set_description(f"{combination.label}: {extent.size_of_ratios:,} cards")
-    fresh("benchmarks.warm.stock:fill", extent.size_of_ratios, 0)
-    table, findings.renders[name] = fresh("benchmarks.warm.ratios:table", name, extent.rounds)
+    call("benchmarks.warm.stock:fill", extent.size_of_ratios, 0)
+    table, findings.renders[name] = call("benchmarks.warm.ratios:table", name, extent.rounds)
     findings.tables.append(table)
     progress.update()
-    findings.queries[name] = fresh("benchmarks.warm.ratios:queries_per_batch")
+    findings.queries[name] = call("benchmarks.warm.ratios:queries_per_batch")
     progress.update()
     progress.set_description(f"{combination.label}: {extent.size_of_parallel:,} cards")
-    fresh("benchmarks.warm.stock:fill", extent.size_of_parallel, 0)
+    call("benchmarks.warm.stock:fill", extent.size_of_parallel, 0)
     rounds = extent.rounds_of_parallel
-    findings.tables.append(fresh("benchmarks.warm.parallel:table", name, rounds))
+    findings.tables.append(call("benchmarks.warm.parallel:table", name, rounds))
     progress.update()
 
 

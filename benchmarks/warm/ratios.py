@@ -22,7 +22,7 @@ from benchmarks.warm.stock import change
 from benchmarks.warming import one_by_one
 from fragcache import registry
 from fragcache.warming import Plan, Run
-from fragcache.warming.run import BATCH_SIZE
+from fragcache.warming.plan import BATCH_SIZE
 
 FRAGMENT = "cards.card"
 LABELS = {

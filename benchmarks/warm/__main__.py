@@ -23,7 +23,7 @@ from benchmarks.warm.run import Extent, measure
 SIZES = (10_000, 100_000, 1_000_000)
 QUICK_SIZES = (10_000,)
 ROUNDS = 6
-QUICK_ROUNDS = 2
+QUICK_ROUNDS = 1
 DISTRIBUTIONS = (
     "fragcache",
     "Django",
@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"rounds beside the loops, half of them with two processes ({ROUNDS}; "
         f"{QUICK_ROUNDS} with --quick)",
     )
-    made.add_argument("--quick", action="store_true", help="10,000 only, in few rounds")
+    made.add_argument("--quick", action="store_true", help="10,000 only, in one round")
     made.add_argument(
         "--sizes",
         type=enough,

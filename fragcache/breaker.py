@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -24,6 +25,8 @@ FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 4.0
 #: By what part a pause is longer or shorter, so that processes do not all ask at once.
 JITTER: Final = 0.25
+#: Of its own: the sites' use of the module's is theirs to seed.
+_random: Final = random.Random()  # noqa: S311 - no secret
 
 
 class Breaker:
@@ -80,18 +83,31 @@ class Breaker:
                 return
             self._pid = os.getpid()
             self._prober = threading.Thread(
-                target=self._ask, name=f"fragcache guard of {self._name}", daemon=True
+                target=_ask,
+                args=(weakref.ref(self),),
+                name=f"fragcache guard of {self._name}",
+                daemon=True,
             )
             self._prober.start()
 
-    def _ask(self) -> None:
-        pause = FIRST_PAUSE
-        while self.open_since is not None:
-            time.sleep(pause * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
-            try:
-                self._probe()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the cache does not answer
-                logger.debug("%s does not answer: %s", self._name, error)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            else:
-                self.close()
+    def try_to_close(self) -> bool:
+        """Ask the cache, and close if it answers; return whether it does."""
+        try:
+            self._probe()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the cache does not answer
+            logger.debug("%s does not answer: %s", self._name, error)
+            return False
+        self.close()
+        return True
+
+
+def _ask(of: weakref.ref[Breaker]) -> None:
+    """Try to close a breaker until it is closed, or nobody has it any more."""
+    pause = FIRST_PAUSE
+    while True:
+        time.sleep(pause * _random.uniform(1 - JITTER, 1 + JITTER))
+        breaker = of()
+        if breaker is None or breaker.open_since is None or breaker.try_to_close():
+            return
+        del breaker
+        pause = min(2 * pause, LONGEST_PAUSE)

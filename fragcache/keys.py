@@ -101,6 +101,11 @@ def lock_key(purpose: str, room: int = MAX_BYTES) -> str:
     return fit(f"{FORMAT}!{purpose}", room)
 
 
+def lease_key(base: str, state: str, room: int = MAX_BYTES) -> str:
+    """Return the key of the right to render an instance in a state: a suffix, or a digest."""
+    return fit(f"{base}~{state}", room)
+
+
 def suffix(version: str, digest: str) -> str:
     """Return the part of an entry's key that tells its state from others."""
     return f"{version}.{digest}"

@@ -47,6 +47,8 @@ class Slot:
     head_bytes: bytes | None = None
     tokens: bytes | None = None
     output: Output | None = None
+    #: Whether the cache has confirmed that it keeps the output.
+    is_stored: bool = False
 
     @property
     def suffix(self) -> str:

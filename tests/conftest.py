@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fragcache import counters, digests, fragment, manifest, registry
+from fragcache.reading import costs
 from tests.fixtures import (  # noqa: F401
     artist_card,
     artists,
@@ -34,8 +35,16 @@ def clean_slate() -> Iterator[None]:
     forget()
 
 
+@pytest.fixture(autouse=True)
+def cheap_renders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renders are cheap, however busy the machine is; but in tests of leases."""
+    if request.node.get_closest_marker("leases") is None:
+        monkeypatch.setattr(costs, "are_worth_a_lease", lambda _name: False)
+
+
 def forget() -> None:
     digests.forget()
+    costs.forget()
     manifest._remembered.clear()
     counters.reset()
 

@@ -19,8 +19,8 @@ LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions suggestions",
     "values": "keys entry",
     "storage": (
-        "backends breaker counters deadline guard local page records store token_memory tokens "
-        "transactions"
+        "backends breaker counters deadline guard leases local page records store token_memory "
+        "tokens transactions"
     ),
     "declared": (
         "arguments axes codes declarations digests items jinja2_templates manifest migrations "

@@ -10,9 +10,10 @@ from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.guard import writing
-from fragcache.keys import head_key
+from fragcache.keys import entry_key, head_key
 from fragcache.local import kept_many
 from fragcache.page import Page, now
+from fragcache.reading import costs
 from fragcache.reading.batch import Batch
 from fragcache.rendering import render_many
 from fragcache.slots import Slot
@@ -44,8 +45,11 @@ def fill(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> d
     storable = [
         slot for slot in rendered if slot.tokens and slot.output and slot.output.is_storable
     ]
-    if len(storable) < len(rendered):
+    are_storable = len(storable) == len(rendered)
+    if not are_storable:
         note_unstorable()
+    spent = [slot.output.cost for slot in rendered if slot.output]
+    costs.note(fragment.name, spent, are_storable=are_storable)
     stored = storable if may_store and cache.is_writable else []
     count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
     if stored:
@@ -78,6 +82,8 @@ def _store(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
     elif stored and needs_heads(fragment, page):
         # Keys of a KEY_FUNCTION of the site's own may be another tenant's when the page has ended.
         page.later.append(write_heads) if cache.has_plain_keys else write_heads()
+    for slot in slots:
+        slot.is_stored = entry_key(slot.base, slot.suffix, cache.room) in stored
     copies = kept_many(stored, now(), dict.fromkeys(stored, fragment.life))
     memory = page.memory(cache.space)
     memory.entries.update(copies)

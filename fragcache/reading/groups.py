@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from fragcache.bubbling import is_recording
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
-from fragcache.reading.filling import fill
+from fragcache.reading.flights import fill_once
 from fragcache.reading.lookup import look_up
 from fragcache.transactions import is_committed
 
@@ -34,7 +34,7 @@ class Group:
     def _fill(self, page: Page) -> dict[str, str]:
         due = look_up(self._batch, page).due
         slots = {slot.base: slot for slot in due.values()}
-        return fill(self._batch, list(slots.values()), page, may_store=is_committed(page))
+        return fill_once(self._batch, list(slots.values()), page, may_store=is_committed(page))
 
 
 def add(batch: Batch, page: Page) -> None:

@@ -9,7 +9,7 @@ from fragcache.counters import count
 from fragcache.page import Page
 from fragcache.reading import groups
 from fragcache.reading.batch import Batch
-from fragcache.reading.filling import fill
+from fragcache.reading.flights import fill_once
 from fragcache.reading.lookup import look_up
 from fragcache.transactions import is_committed
 
@@ -27,7 +27,7 @@ def read(batch: Batch, page: Page, *, storable: bool = True) -> list[SafeString 
         left = [slot for base, slot in slots.items() if base not in rendered]
         if left:
             may_store = storable and is_committed(page)
-            rendered |= fill(batch, left, page, may_store=may_store)
+            rendered |= fill_once(batch, left, page, may_store=may_store)
         for position, slot in lookup.due.items():
             if slot.base in rendered:
                 html[position] = SafeString(rendered[slot.base])

@@ -1,0 +1,119 @@
+"""Rendering under leases: of many processes that miss one instance, one renders it.
+
+Where a render is cheaper than asking who may, everybody does.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from fragcache import leases
+from fragcache.guard import reading, writing
+from fragcache.keys import lease_key
+from fragcache.leases import State
+from fragcache.page import Page
+from fragcache.reading import costs
+from fragcache.reading.batch import Batch
+from fragcache.reading.filling import fill
+from fragcache.reading.stored import look
+from fragcache.slots import Slot
+
+#: Seconds between two looks for what another process renders, at first and at most.
+FIRST_LOOK: Final = 0.005
+LAST_LOOK: Final = 0.05
+#: Of its own: the sites' use of the module's is theirs to seed.
+_random: Final = random.Random()  # noqa: S311 - no secret
+#: Seconds beyond the life of a lease for which it is waited.
+_MARGIN: Final = 0.25
+
+
+def patience(batch: Batch, number: int) -> float:
+    """Return the seconds for which so many renders by others are waited for."""
+    return _life(batch, number) + _MARGIN
+
+
+def fill_leased(batch: Batch, slots: Sequence[Slot], page: Page) -> Iterator[dict[str, str]]:
+    """Yield the HTML of slots by base: first what is rendered here, then what others render."""
+    names = {slot.base: _name(batch, slot) for slot in slots if slot.tokens}
+    won = _take(batch, names)
+    if won is None:
+        yield fill(batch, slots, page, may_store=True)
+        return
+    lost = {slot.base: slot for slot in slots if slot.base in names and slot.base not in won}
+    yield _render(batch, [slot for slot in slots if slot.base not in lost], names, page)
+    if lost:
+        yield from _await(batch, lost, names, page)
+
+
+def _take(batch: Batch, names: Mapping[str, str]) -> set[str] | None:
+    """Return the bases whose leases were taken; None where nobody needs any, or can have one."""
+    cache, seconds = batch.cache, _life(batch, len(names))
+    if not (names and cache.is_shared and costs.are_worth_a_lease(batch.fragment.name)):
+        return None
+    taken = writing(cache, None, leases.take, cache, names.values(), seconds)
+    return None if taken is None else {base for base, name in names.items() if name in taken}
+
+
+def _render(
+    batch: Batch, slots: Sequence[Slot], names: Mapping[str, str], page: Page
+) -> dict[str, str]:
+    """Render what is not there by now, and end the leases whatever comes of it."""
+    held = [slot for slot in slots if slot.base in names]
+    html: dict[str, str] = {}
+    try:
+        if held:
+            found = reading(batch.cache, None, look, batch, held, ())
+            html |= found.html if found else {}
+        if left := [slot for slot in slots if slot.base not in html]:
+            html |= fill(batch, left, page, may_store=True)
+    finally:
+        stored: list[str] = []
+        refused: list[str] = []
+        for slot in held:
+            is_there = slot.base in html and (slot.output is None or slot.is_stored)
+            (stored if is_there else refused).append(names[slot.base])
+        if held:
+            writing(batch.cache, None, leases.end, batch.cache, stored, refused)
+    return html
+
+
+def _await(
+    batch: Batch, lost: dict[str, Slot], names: Mapping[str, str], page: Page
+) -> Iterator[dict[str, str]]:
+    """Yield what other processes store; render what they leave, or do not give in time."""
+    deadline = time.monotonic() + patience(batch, len(lost))
+    pause = FIRST_LOOK
+    while lost and time.monotonic() < deadline:
+        time.sleep(pause * _random.uniform(0.5, 1.0))
+        pause = min(2 * pause, LAST_LOOK)
+        wanted = [names[base] for base in lost]
+        found = reading(batch.cache, None, look, batch, list(lost.values()), wanted)
+        if found is None:
+            break
+        yield {base: found.html[base] for base in list(lost) if base in found.html}
+        states = {base: found.states[names[base]] for base in lost if base not in found.html}
+        lost = {base: lost[base] for base in states}
+        if free := {base: names[base] for base, state in states.items() if state is State.FREE}:
+            won = _take(batch, free) or set()
+            yield _render(batch, [lost.pop(base) for base in won], names, page)
+        if refused := [lost.pop(base) for base in states if _is_refused(states, base, lost)]:
+            yield fill(batch, refused, page, may_store=False)
+    if lost:
+        yield fill(batch, list(lost.values()), page, may_store=False)
+
+
+def _is_refused(states: Mapping[str, State], base: str, lost: Mapping[str, Slot]) -> bool:
+    return base in lost and states[base] is State.REFUSED
+
+
+def _name(batch: Batch, slot: Slot) -> str:
+    state = slot.digest if slot.version is None else slot.suffix
+    return lease_key(slot.base, state, batch.cache.room)
+
+
+def _life(batch: Batch, number: int) -> float:
+    usual = costs.usual(batch.fragment.name)
+    return leases.life_of(None if usual is None else usual * number)

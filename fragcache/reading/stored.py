@@ -1,0 +1,71 @@
+"""What is stored by now: a look that remembers nothing, for who waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from fragcache import leases
+from fragcache.entry import Entry, Field, Kind
+from fragcache.keys import entry_key, head_key
+from fragcache.leases import State
+from fragcache.page import now
+from fragcache.reading.batch import Batch
+from fragcache.records import Head
+from fragcache.slots import Slot, includes_are_current
+
+
+class Stored(NamedTuple):
+    """What a look found."""
+
+    #: The HTML of fresh entries, by base.
+    html: dict[str, str]
+    #: The states of the leases that were asked for.
+    states: dict[str, State]
+
+
+def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str]) -> Stored:
+    """Return what is fresh of the slots' entries, and the states of the leases of these names.
+
+    Raises:
+        CacheUnavailable: the cache does not answer.
+    """
+    cache = batch.cache
+    leased = list(names)
+    keys = {slot.base: _first_key(batch, slot) for slot in slots}
+    found = cache.read_many([*keys.values(), *leased])
+    if not batch.fragment.is_versioned:
+        keys = _named_by_heads(batch, keys, found)
+        found |= cache.read_many(keys.values())
+    html = {
+        slot.base: found[key].payload.decode()
+        for slot in slots
+        if (key := keys.get(slot.base)) in found and _is_fresh(found[key], slot)
+    }
+    return Stored(html, {name: leases.state(found, name) for name in leased})
+
+
+def _first_key(batch: Batch, slot: Slot) -> str:
+    """Return the key of the entry, or of the head that names it."""
+    if batch.fragment.is_versioned:
+        return entry_key(slot.base, slot.suffix, batch.cache.room)
+    return head_key(slot.base, slot.digest, batch.cache.room)
+
+
+def _named_by_heads(
+    batch: Batch, keys: Mapping[str, str], found: Mapping[str, Entry]
+) -> dict[str, str]:
+    return {
+        base: entry_key(base, Head.unpack(found[key].payload).suffix, batch.cache.room)
+        for base, key in keys.items()
+        if key in found and found[key].kind == Kind.HEAD
+    }
+
+
+def _is_fresh(entry: Entry, slot: Slot) -> bool:
+    return (
+        entry.kind == Kind.HTML
+        and entry.tokens == slot.tokens
+        and (not entry.fresh_until or now() <= entry.fresh_until)
+        and includes_are_current(entry.field(Field.INCLUDES))
+    )

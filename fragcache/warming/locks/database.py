@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
+from django.apps import apps
 from django.db import Error, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from fragcache.exceptions import CacheUnavailable
 from fragcache.keys import lock_key
-from fragcache.models import WarmRun
 from fragcache.records import pack_document, unpack_document
 from fragcache.store import Store
 from fragcache.warming.locks.base import Holder, LockUnavailable, name_of
@@ -62,7 +62,8 @@ DIALECTS: Final[Mapping[str, Dialect]] = {"postgresql": _POSTGRESQL, "mysql": _M
 
 def database_alias() -> str:
     """Return where locks are: where the runs are recorded."""
-    return router.db_for_write(WarmRun)
+    # The processes of --parallel import this before the models may be.
+    return router.db_for_write(apps.get_model("fragcache", "WarmRun"))
 
 
 class DatabaseLock:

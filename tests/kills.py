@@ -1,4 +1,4 @@
-"""Runs that are killed at a step of their own, and what must be true afterwards."""
+"""Runs that are killed at any moment, and what must be true afterwards."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.cutter import Cutter
 from tests.shop import NUMBERS
 from tests.test_warm_processes import ROOT, Shop
 
@@ -58,13 +59,31 @@ class Stem:
         steps: int = run["steps"]
         return steps
 
+    def count_bytes(self, cutter: Cutter) -> int:
+        """Return how many bytes such a run sends through a relay."""
+        before = cutter.passed
+        self.count_steps()
+        return cutter.passed - before
+
     def check_kill_at(self, step: int) -> bool:
-        """Kill a run at a step, and check what it left and what the next one makes of it.
+        """Kill a run at a step of its own, and check what becomes of it.
 
         Return whether it came so far: a reply may arrive in one part more or less.
         """
         self._begin()
-        first = self._warm("first", step)
+        return self._check(self._warm("first", step))
+
+    def check_kill_after(self, sent: int, cutter: Cutter) -> bool:
+        """Kill a run when so many of its bytes have passed, in the middle of a command perhaps."""
+        self._begin()
+        cutter.victim = lambda: int(self._log("first").with_suffix(".pid").read_text())
+        cutter.left = sent
+        first = self._warm("first")
+        cutter.left = None
+        return self._check(first)
+
+    def _check(self, first: dict[str, Any]) -> bool:
+        """Check what a killed run left, and what the next one makes of it."""
         assert first in ({"signal": signal.SIGKILL}, first | {"code": 0}), first
         killed_at = time.monotonic()
         left = self._inspect()

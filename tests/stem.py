@@ -130,6 +130,7 @@ def do(task: dict[str, Any]) -> dict[str, Any]:
     settings.CACHES["fragments"]["KEY_PREFIX"] = task["prefix"]
     settings.FRAGCACHE.update(task["settings"])
     os.environ["SHOP_LOG"] = task["log"]
+    Path(task["log"]).with_suffix(".pid").write_text(str(os.getpid()))
     if task["do"] == "inspect":
         return inspected()
     return warmed(task["arguments"], task["last"])

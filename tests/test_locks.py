@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import re
 import signal
@@ -34,9 +33,9 @@ from tests.test_warm_processes import Process, Shop, open_shop  # noqa: F401 - a
 
 pytestmark = pytest.mark.django_db
 
-#: mysql://user:password@host:port/name of an empty database, where there is one.
-MYSQL = "FRAGCACHE_TEST_MYSQL_URL"
-PLACES = ("cache", "postgresql", "mysql", "file", "path")
+#: mysql://user:password@host:port/name of a database, for those who have one and mysqlclient.
+MYSQL_URL = os.environ.get("FRAGCACHE_TEST_MYSQL_URL")
+DATABASES = ("postgresql", "mysql") if MYSQL_URL else ("postgresql",)
 
 
 class Place(NamedTuple):
@@ -54,7 +53,7 @@ class Place(NamedTuple):
         return self.shop.start_slowly(*arguments, **{"SHOP_SECONDS": "0.5"} | changes)
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=["cache", *DATABASES, "file"])
 def place(
     request: pytest.FixtureRequest,
     open_shop: Callable[[str, str], Shop],
@@ -83,12 +82,11 @@ def place(
 
 
 def database_url(request: pytest.FixtureRequest) -> str:
-    if request.param == "postgresql":
-        parts = urlsplit(require(request.config, "postgresql"))
-        return parts._replace(path="/postgres").geturl()
-    if not (os.environ.get(MYSQL) and importlib.util.find_spec("MySQLdb")):
-        pytest.skip(f"Needs mysqlclient, and a MySQL or MariaDB named by {MYSQL}.")
-    return os.environ[MYSQL]
+    if request.param == "mysql":
+        assert MYSQL_URL
+        return MYSQL_URL
+    parts = urlsplit(require(request.config, "postgresql"))
+    return parts._replace(path="/postgres").geturl()
 
 
 def only(*names: str) -> pytest.MarkDecorator:
@@ -107,8 +105,16 @@ def seconds_until_free(patience: float) -> float:
 
 
 class TestTwoRuns:
+    @only("cache", *DATABASES, "file", "path")
     def test_the_second_leaves_at_once_and_names_the_first(self, place: Place) -> None:
+        before = time.time()
         first = place.start()
+        holder = holder_of(store())
+        assert holder is not None
+        assert (holder.host, holder.pid) == (socket.gethostname(), first.popen.pid)
+        assert holder.pid_space == str(Path("/proc/self/ns/pid").readlink())
+        assert before < holder.since / 1_000_000 < time.time()
+
         began = time.monotonic()
         with pytest.raises(Locked) as caught:
             WarmingLock(store()).__enter__()
@@ -149,7 +155,6 @@ class TestTwoRuns:
         with WarmingLock(store()):
             pass
 
-    @only("cache", "postgresql", "mysql", "file")
     def test_sites_of_another_prefix_are_not_locked_out(self, place: Place) -> None:
         place.start()
         code, other = place.shop.run("--json", SHOP_PREFIX="another")
@@ -158,13 +163,14 @@ class TestTwoRuns:
 
 
 class TestKills:
+    @only("cache", *DATABASES, "file", "path")
     def test_a_killed_run_does_not_hold_the_lock(self, place: Place) -> None:
         place.start().end(signal.SIGKILL)
 
         took = seconds_until_free(10)
         assert took < 1 if place.is_freed_by_a_kill else 1 < took < 4
 
-    @only("postgresql", "mysql", "file")
+    @only(*DATABASES, "file")
     def test_the_processes_of_a_parallel_run_do_not_hold_it_either(self, place: Place) -> None:
         place.start("--parallel", "2", SHOP_SECONDS="0.2").end(signal.SIGKILL)
 
@@ -172,17 +178,7 @@ class TestKills:
 
 
 class TestHolders:
-    def test_the_holder_is_told_by_process_host_and_time(self, place: Place) -> None:
-        before = time.time()
-        first = place.start()
-        holder = holder_of(store())
-
-        assert holder is not None
-        assert (holder.host, holder.pid) == (socket.gethostname(), first.popen.pid)
-        assert before < holder.since / 1_000_000 < time.time()
-        assert holder.pid_space == str(Path("/proc/self/ns/pid").readlink())
-
-    @only("postgresql", "mysql", "file")
+    @only(*DATABASES, "file")
     def test_a_run_whose_process_was_killed_has_died(self, place: Place) -> None:
         first = place.start()
         holder = holder_of(store())
@@ -195,7 +191,7 @@ class TestHolders:
         seconds_until_free(10)
         assert status_of(run, Locks()) == DIED
 
-    @only("postgresql", "mysql")
+    @only(*DATABASES)
     def test_what_the_cache_has_forgotten_is_not_made_up(self, place: Place) -> None:
         first = place.start()
         lock = WarmingLock(store())
@@ -208,7 +204,7 @@ class TestHolders:
         run = run_of(socket.gethostname(), first.popen.pid)
         assert status_of(run, Locks()) == "running", "nothing is concluded"
 
-    @only("postgresql", "mysql")
+    @only(*DATABASES)
     def test_what_a_killed_run_left_is_not_taken_for_the_next_one(self, place: Place) -> None:
         process = place.start()
         left = store().fetch_many(["fc1!warm-session"])

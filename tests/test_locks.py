@@ -297,6 +297,20 @@ class TestFiles:
             with WarmingLock(store()), pytest.raises(Locked):
                 WarmingLock(store()).__enter__()
 
+    def test_a_file_that_is_removed_while_it_is_taken_is_no_lock(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flock = fcntl.flock
+
+        def after_removal(descriptor: int, how: int) -> None:
+            monkeypatch.setattr(fcntl, "flock", flock)
+            path.unlink()
+            flock(descriptor, how)
+
+        monkeypatch.setattr(fcntl, "flock", after_removal)
+        with WarmingLock(store()), pytest.raises(Locked):
+            WarmingLock(store()).__enter__()
+
     def test_a_file_that_says_nothing_names_nobody(self, path: Path) -> None:
         with path.open("w") as taken:
             fcntl.flock(taken, fcntl.LOCK_EX)

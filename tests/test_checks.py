@@ -276,8 +276,10 @@ def test_e004_a_lock_in_a_file_where_there_are_none(
 @pytest.mark.django_db
 @pytest.mark.usefixtures("card")
 @pytest.mark.parametrize("engine", ["django.db.backends.sqlite3", "django.db.backends.dummy"])
-def test_e004_a_lock_in_a_database_that_has_none(settings: Any, runs_in: Any, engine: str) -> None:
-    runs_in(ENGINE=engine, NAME="x")
+def test_e004_a_lock_in_a_database_that_has_none(
+    settings: Any, runs_in: Any, tmp_path: Path, engine: str
+) -> None:
+    runs_in(ENGINE=engine, NAME=str(tmp_path / "database"))
     settings.FRAGCACHE = {"LOCK": "database"}
 
     assert only(messages()) == Said(

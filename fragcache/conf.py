@@ -30,6 +30,8 @@ class Settings:
     PAGE_BUDGET: float | None = 0.1
     READ_ONLY_BATCHES: bool = True
     STATEMENT_TIMEOUT: float | None = 30
+    #: Where warming holds its lock: "cache", "database", "file" or "file:/absolute/path".
+    LOCK: str = "cache"
     unknown: tuple[str, ...] = field(default=())
 
     @property

@@ -18,10 +18,12 @@ if os.environ.get("FRAGCACHE_TEST_DB") == "sqlite":
     POSTGRES_URL = None
 
 
-def postgresql(url: str) -> dict[str, Any]:
+def database_at(url: str) -> dict[str, Any]:
+    """Return the entry of DATABASES for postgres://user:password@host:port/name, or mysql://..."""
     parts = urlsplit(url)
+    vendor = "postgresql" if parts.scheme.startswith("postgres") else parts.scheme
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": f"django.db.backends.{vendor}",
         "HOST": parts.hostname or "",
         "PORT": parts.port or "",
         "USER": unquote(parts.username or ""),
@@ -71,7 +73,7 @@ if importlib.util.find_spec("jinja2"):
     )
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": postgresql(POSTGRES_URL)
+    "default": database_at(POSTGRES_URL)
     if POSTGRES_URL
     else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
 }

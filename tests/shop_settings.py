@@ -1,10 +1,11 @@
-"""Settings of a shop in processes of its own: without a database, its cache by the environment."""
+"""Settings of a shop in processes of its own: cache, lock and database by the environment."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+from tests.settings import database_at
 from tests.shop import SECRET_KEY  # noqa: F401
 
 USE_TZ = True
@@ -18,3 +19,6 @@ CACHES: dict[str, dict[str, Any]] = {
     }
 }
 CACHES["default"] = CACHES["fragments"]
+FRAGCACHE = {"LOCK": os.environ.get("SHOP_LOCK", "cache")}
+if database := os.environ.get("SHOP_DATABASE"):
+    DATABASES = {"default": database_at(database)}

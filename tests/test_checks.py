@@ -11,6 +11,7 @@ from django.core import checks, mail
 from django.core.checks import CheckMessage
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import connection
 
 from fragcache.checks import check_plan
 from fragcache.conf import NAMES
@@ -211,6 +212,93 @@ def test_e004_a_value_that_is_no_number(
         f"FRAGCACHE[{name!r}] is {value!r}, not a number of {unit}.",
         f"Use a number that is not negative{none}",
     )
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize(
+    "value", ["cache", "database", "file", "file:/run/site/no/such/folder/warm.lock"]
+)
+def test_locks_that_may_be_chosen(settings: Any, value: str) -> None:
+    if value == "database" and connection.vendor == "sqlite":
+        pytest.skip("SQLite has no such locks.")
+    settings.FRAGCACHE = {"LOCK": value}
+
+    assert messages() == []
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("databse", "'databse', which is no kind of lock. Did you mean 'database'?"),
+        ("cache:", "'cache:', which is no kind of lock. Did you mean 'cache'?"),
+        ("/run/warm.lock", "'/run/warm.lock', which is no kind of lock."),
+        (None, "None, which is no kind of lock."),
+        (5, "5, which is no kind of lock."),
+    ],
+)
+def test_e004_a_lock_of_no_known_kind(settings: Any, value: object, problem: str) -> None:
+    settings.FRAGCACHE = {"LOCK": value}
+
+    assert only(messages()) == Said(
+        "fragcache.E004",
+        f"FRAGCACHE['LOCK'] is {problem}",
+        "Use 'cache', 'database', 'file', or 'file:' with an absolute path.",
+    )
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize("value", ["file:", "file:warm.lock", "file:~/warm.lock"])
+def test_e004_a_lock_in_a_file_that_depends_on_where_one_stands(settings: Any, value: str) -> None:
+    settings.FRAGCACHE = {"LOCK": value}
+
+    assert only(messages()) == Said(
+        "fragcache.E004",
+        f"FRAGCACHE['LOCK'] is {value!r}, which has no absolute path.",
+        "Write it from the root, such as 'file:/run/site/warm.lock'.",
+    )
+
+
+@pytest.mark.usefixtures("card")
+def test_e004_a_lock_in_a_file_where_there_are_none(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fragcache.warming.locks.file.fcntl", None)
+    settings.FRAGCACHE = {"LOCK": "file"}
+
+    assert only(messages()) == Said(
+        "fragcache.E004",
+        "FRAGCACHE['LOCK'] is 'file'. This system has no flock().",
+        "Use 'cache' or 'database'.",
+    )
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize("engine", ["django.db.backends.sqlite3", "django.db.backends.dummy"])
+def test_e004_a_lock_in_a_database_that_has_none(
+    settings: Any, runs_in: Any, tmp_path: Path, engine: str
+) -> None:
+    runs_in(ENGINE=engine, NAME=str(tmp_path / "database"))
+    settings.FRAGCACHE = {"LOCK": "database"}
+
+    assert only(messages()) == Said(
+        "fragcache.E004",
+        "FRAGCACHE['LOCK'] is 'database'. PostgreSQL, MySQL and MariaDB hold locks; "
+        f"{engine!r} does not.",
+        "Use 'cache', or 'file' where all runs are on one machine.",
+    )
+
+
+@pytest.mark.usefixtures("card")
+def test_e004_a_lock_in_a_database_that_is_not_set(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = ["tests.recorded_runs.Router"]
+    settings.FRAGCACHE = {"LOCK": "database"}
+
+    message = only(messages())
+
+    assert message.id == "fragcache.E004"
+    assert message.text.startswith("FRAGCACHE['LOCK'] is 'database'. The connection '__no_db__'")
 
 
 @pytest.mark.usefixtures("card")

@@ -18,8 +18,9 @@ from django.utils import timezone
 from fragcache.management.commands.fragments import Command
 from fragcache.models import WarmRun
 from fragcache.store import store
-from fragcache.warming import Report, WarmingLock, lock
+from fragcache.warming import Report, WarmingLock
 from fragcache.warming.history import Locks, status_of
+from fragcache.warming.locks import base
 from fragcache.warming.recording import Recording
 from tests.fixtures import any_cache
 from tests.recorded_runs import Hooks, the_run, warm
@@ -198,7 +199,7 @@ class TestDied:
         held = begun(monkeypatch, ended_process)
 
         assert shown(the_run()) == "died"
-        held._ended.set()
+        held._lock._ended.set()
 
     @pytest.mark.parametrize("elsewhere", ["host", "container"])
     def test_a_process_that_is_not_to_be_seen_from_here_is_running(
@@ -207,11 +208,11 @@ class TestDied:
         if elsewhere == "host":
             monkeypatch.setattr(socket, "gethostname", lambda: "web9")
         else:
-            monkeypatch.setattr(lock, "pid_space", lambda: "pid:[1]")
+            monkeypatch.setattr(base, "pid_space", lambda: "pid:[1]")
         held = begun(monkeypatch, ended_process)
 
         assert shown(the_run()) == "running"
-        held._ended.set()
+        held._lock._ended.set()
 
     def test_an_earlier_one_of_the_same_name_and_pid_died(
         self, monkeypatch: pytest.MonkeyPatch

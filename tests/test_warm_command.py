@@ -20,7 +20,8 @@ from fragcache.management import progress
 from fragcache.management.commands.warm_fragments import Command
 from fragcache.store import store
 from fragcache.warming import Locked, WarmingLock
-from fragcache.warming import lock as warming_lock
+from fragcache.warming.locks import cache as cache_lock
+from fragcache.warming.locks import lock as warming_lock
 from tests.fixtures import Clock, RoundTrips, any_cache
 from tests.processes import free_port
 from tests.warming import all_stored, shared_caches
@@ -774,7 +775,7 @@ class TestLock:
     def test_it_is_kept_while_one_batch_takes_longer_than_its_life(
         self, manage: Manage, declare: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(warming_lock, "LIFE", 0.9)
+        monkeypatch.setattr(cache_lock, "LIFE", 0.9)
         locked = []
 
         @declare("n.html", name="shop.slow", items=[1], version=lambda n: 1)
@@ -794,7 +795,7 @@ class TestLock:
         self, cache_alias: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with WarmingLock(store()) as lock:
-            caches[cache_alias].delete(lock._key)
+            caches[cache_alias].delete(lock._lock._key)
             other = WarmingLock(store())
             other.__enter__()
         with pytest.raises(Locked, match="Another run holds the lock: process"):

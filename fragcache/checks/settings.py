@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from fragcache import conf
 from fragcache.axes import Axis
+from fragcache.checks.locks import wrong_lock
 from fragcache.suggestions import did_you_mean
 
 
@@ -25,7 +26,13 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
                 id="fragcache.E001",
             )
         ]
-    return [*_unknown_settings(), *_wrong_alias(), *_wrong_values(given), *_wrong_axes(given)]
+    return [
+        *_unknown_settings(),
+        *_wrong_alias(),
+        *_wrong_values(given),
+        *_wrong_axes(given),
+        *wrong_lock(given.get("LOCK", "cache")),
+    ]
 
 
 def has_usable_settings() -> bool:

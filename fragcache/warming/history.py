@@ -12,7 +12,8 @@ from django.utils import timezone
 from fragcache.exceptions import CacheUnavailable
 from fragcache.models import WarmRun
 from fragcache.store import store
-from fragcache.warming.lock import Holder, holder_of, pid_space
+from fragcache.warming.locks.base import Holder, LockUnavailable, pid_space
+from fragcache.warming.locks.lock import holder_of
 
 #: Shown instead of "running" of a run whose process is gone.
 DIED: Final = "died"
@@ -23,7 +24,7 @@ class Locks(dict[str | None, Holder | None]):
     """Who holds the lock, by cache alias; each cache is asked once.
 
     Raises:
-        CacheUnavailable: nobody can tell.
+        CacheUnavailable, LockUnavailable: nobody can tell.
     """
 
     def __missing__(self, alias: str | None) -> Holder | None:
@@ -51,14 +52,14 @@ def status_of(run: WarmRun, locks: Locks) -> str:
     """Return the status of a run, ``DIED`` where it never ended and its process is gone.
 
     A run that goes on holds the lock of its cache, which outlives its process by at most
-    ``lock.LIFE``; on its own host the process is looked for as well. Of a cache that does not
-    answer, nothing is concluded.
+    ``locks.cache.LIFE``; on its own host the process is looked for as well. Of a lock that does
+    not answer, nothing is concluded.
     """
     if run.status != WarmRun.Status.RUNNING:
         return run.status
     try:
         return run.status if _is_alive(run, locks[run.options.get("using")]) else DIED
-    except (CacheUnavailable, InvalidCacheBackendError):
+    except (CacheUnavailable, LockUnavailable, InvalidCacheBackendError):
         return run.status
 
 

@@ -8,7 +8,7 @@ class ShopConfig(AppConfig):
     label = "shop"
 
     def ready(self) -> None:
-        from fragcache.warming import lock
+        from fragcache.warming.locks import cache
 
         if life := os.environ.get("SHOP_LOCK_LIFE"):
-            lock.LIFE = float(life)  # type: ignore[misc]
+            cache.LIFE = float(life)  # type: ignore[misc]

@@ -19,7 +19,16 @@ from fragcache.management.selection import axis_values_of, check_items, selected
 from fragcache.management.signals import Signals
 from fragcache.store import store
 from fragcache.suggestions import did_you_mean
-from fragcache.warming import Locked, Plan, Report, Run, Status, Tally, WarmingLock
+from fragcache.warming import (
+    Locked,
+    LockUnavailable,
+    Plan,
+    Report,
+    Run,
+    Status,
+    Tally,
+    WarmingLock,
+)
 from fragcache.warming.crews import Alone
 from fragcache.warming.recording import Recording
 from fragcache.warming.workers import Workers
@@ -105,6 +114,9 @@ class Command(BaseCommand):
                     run.execute()
         except Locked as error:
             run.report.status = Status.INTERRUPTED if run.is_stopped() else Status.LOCKED
+            return str(error)
+        except LockUnavailable as error:
+            run.report.status = Status.UNAVAILABLE
             return str(error)
         except CacheUnavailable as error:
             run.report.status = Status.UNAVAILABLE

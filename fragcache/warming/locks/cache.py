@@ -1,0 +1,60 @@
+"""A lock in the cache itself: needs nothing else, and is held for a bounded time only."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import Final
+
+from django.core.cache import caches
+from django.db import connections
+
+from fragcache.entry import Entry, Kind
+from fragcache.exceptions import CacheUnavailable
+from fragcache.keys import lock_key
+from fragcache.store import Store
+from fragcache.warming.locks.base import Holder
+
+#: Seconds that a lock outlives the last sign of its holder.
+LIFE: Final = 60
+
+
+class CacheLock:
+    """A value under a key of its own, which a thread renews."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._key = lock_key("warm", store.room)
+        self._mine: Holder | None = None
+        self._ended = threading.Event()
+
+    def acquire(self, holder: Holder) -> bool:
+        if self._store.add_many({self._key: sealed_form(holder)}, LIFE):
+            return False
+        self._mine = holder
+        threading.Thread(target=self._beat, name="fragcache warming lock", daemon=True).start()
+        return True
+
+    def release(self) -> None:
+        self._ended.set()
+        if self.holder() == self._mine:
+            self._store.delete_many([self._key])
+
+    def holder(self) -> Holder | None:
+        entry = self._store.read_many([self._key]).get(self._key)
+        return None if entry is None else Holder.unpack(entry.payload)
+
+    def _beat(self) -> None:
+        """Renew the lock while the process lives, however long one batch takes."""
+        try:
+            while not self._ended.wait(LIFE / 3):
+                with suppress(CacheUnavailable):  # the run itself will find out
+                    self._store.touch_many([self._key], LIFE)
+        finally:
+            connections.close_all()
+            caches.close_all()
+
+
+def sealed_form(holder: Holder, payload: bytes | None = None) -> Entry:
+    """Return what stands in the cache for a holder."""
+    return Entry(Kind.LOCK, payload or holder.pack(), as_of=holder.since, built_at=holder.since)

@@ -33,6 +33,7 @@ class Event(StrEnum):
     CACHE_ERROR = "cache_error"
     GUARD_OPEN = "guard_open"
     OVER_BUDGET = "over_budget"
+    RENEWAL_FAILED = "renewal_failed"
 
 
 _counts: Counter[tuple[str, Event]] = Counter()

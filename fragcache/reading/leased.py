@@ -32,12 +32,24 @@ _MARGIN: Final = 0.25
 
 def patience(batch: Batch, number: int) -> float:
     """Return the seconds for which so many renders by others are waited for."""
-    return _life(batch, number) + _MARGIN
+    return lease_life(batch, number) + _MARGIN
+
+
+def lease_name(batch: Batch, slot: Slot) -> str:
+    """Return the key of the right to render a slot."""
+    state = slot.digest if slot.version is None else slot.suffix
+    return lease_key(slot.base, state, batch.cache.room)
+
+
+def lease_life(batch: Batch, number: int) -> float:
+    """Return the seconds that a lease for so many renders lives."""
+    usual = costs.usual(batch.fragment.name)
+    return leases.life_of(None if usual is None else usual * number)
 
 
 def fill_leased(batch: Batch, slots: Sequence[Slot], page: Page) -> Iterator[dict[str, str]]:
     """Yield the HTML of slots by base: first what is rendered here, then what others render."""
-    names = {slot.base: _name(batch, slot) for slot in slots if slot.tokens}
+    names = {slot.base: lease_name(batch, slot) for slot in slots if slot.tokens}
     won = _take(batch, names)
     if won is None:
         yield fill(batch, slots, page, may_store=True)
@@ -50,7 +62,7 @@ def fill_leased(batch: Batch, slots: Sequence[Slot], page: Page) -> Iterator[dic
 
 def _take(batch: Batch, names: Mapping[str, str]) -> set[str] | None:
     """Return the bases whose leases were taken; None where nobody needs any, or can have one."""
-    cache, seconds = batch.cache, _life(batch, len(names))
+    cache, seconds = batch.cache, lease_life(batch, len(names))
     if not (names and cache.is_shared and costs.are_worth_a_lease(batch.fragment.name)):
         return None
     taken = writing(cache, None, leases.take, cache, names.values(), seconds)
@@ -107,13 +119,3 @@ def _await(
 
 def _is_refused(states: Mapping[str, State], base: str, lost: Mapping[str, Slot]) -> bool:
     return base in lost and states[base] is State.REFUSED
-
-
-def _name(batch: Batch, slot: Slot) -> str:
-    state = slot.digest if slot.version is None else slot.suffix
-    return lease_key(slot.base, state, batch.cache.room)
-
-
-def _life(batch: Batch, number: int) -> float:
-    usual = costs.usual(batch.fragment.name)
-    return leases.life_of(None if usual is None else usual * number)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
+
 from django.utils.safestring import SafeString
 
-from fragcache.bubbling import note_axes
-from fragcache.counters import count
+from fragcache.bubbling import is_recording, note_axes
+from fragcache.counters import Event, count, degrade
 from fragcache.page import Page
 from fragcache.reading import groups
 from fragcache.reading.batch import Batch
 from fragcache.reading.flights import fill_once
 from fragcache.reading.lookup import look_up
+from fragcache.reading.renewing import renew_later
+from fragcache.reading.stale import former
+from fragcache.slots import Slot
 from fragcache.transactions import is_committed
+
+logger = logging.getLogger("fragcache")
 
 
 def read(batch: Batch, page: Page, *, storable: bool = True) -> list[SafeString | None]:
@@ -23,12 +31,57 @@ def read(batch: Batch, page: Page, *, storable: bool = True) -> list[SafeString 
         count(event, batch.fragment.name, times)
     if lookup.due:
         slots = {slot.base: slot for slot in lookup.due.values()}
-        rendered = groups.rendered(batch, page, slots) if storable else {}
-        left = [slot for base, slot in slots.items() if base not in rendered]
-        if left:
-            may_store = storable and is_committed(page)
-            rendered |= fill_once(batch, left, page, may_store=may_store)
+        found = groups.rendered(batch, page, slots) if storable else {}
+        found |= _rendered_or_stale(batch, _without(slots, found), page, storable=storable)
         for position, slot in lookup.due.items():
-            if slot.base in rendered:
-                html[position] = SafeString(rendered[slot.base])
+            if slot.base in found:
+                html[position] = SafeString(found[slot.base])
     return html
+
+
+def _rendered_or_stale(
+    batch: Batch, due: Sequence[Slot], page: Page, *, storable: bool
+) -> dict[str, str]:
+    """Return the HTML of what is due: of stale entries where the fragment allows it, or new."""
+    if not due:
+        return {}
+    fragment = batch.fragment
+    may_store = storable and is_committed(page)
+    html: dict[str, str] = {}
+    # What is shown inside of another fragment is kept with it: it has to be fresh.
+    if fragment.stale_while_revalidate and page.is_request and may_store and not is_recording():
+        html = former(batch, due, fragment.stale_while_revalidate)
+        if html:
+            renew_later(batch, [slot for slot in due if slot.base in html], page)
+            count(Event.STALE_SERVED, fragment.name, len(html))
+            due = [slot for slot in due if slot.base not in html]
+    if due:
+        html |= _rendered(batch, due, page, may_store=may_store)
+    return html
+
+
+def _rendered(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> dict[str, str]:
+    """Return the HTML rendered now; where that fails, of stale entries if all of it has one."""
+    fragment = batch.fragment
+    try:
+        return fill_once(batch, due, page, may_store=may_store)
+    except Exception as error:
+        if not fragment.stale_if_error or is_recording():
+            raise
+        html = former(batch, due, fragment.stale_if_error)
+        if len(html) < len({slot.base for slot in due}):
+            raise
+        degrade(
+            Event.STALE_SERVED,
+            fragment.name,
+            f"error {type(error).__name__}",
+            "%s is shown stale, since it could not be rendered: %s.",
+            *(fragment.name, type(error).__name__),
+            times=len(html),
+        )
+        logger.debug("%s could not be rendered.", fragment.name, exc_info=error)
+        return html
+
+
+def _without(slots: Mapping[str, Slot], found: Mapping[str, str]) -> list[Slot]:
+    return [slot for base, slot in slots.items() if base not in found]

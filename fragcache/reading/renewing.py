@@ -1,0 +1,52 @@
+"""Renewing: what was shown stale is rendered when its visitor has the answer, by one process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from fragcache import leases
+from fragcache.counters import Event, degrade
+from fragcache.guard import reading, writing
+from fragcache.page import Page
+from fragcache.reading.batch import Batch
+from fragcache.reading.filling import fill
+from fragcache.reading.leased import lease_life, lease_name
+from fragcache.reading.stored import look
+from fragcache.slots import Slot
+
+logger = logging.getLogger("fragcache")
+
+
+def renew_later(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
+    """Render and store slots after the answer, unless another process does it already."""
+    page.later.append(lambda: _renew(batch, slots, page))
+
+
+def _renew(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
+    cache = batch.cache
+    names = {lease_name(batch, slot): slot for slot in slots}
+    life = lease_life(batch, len(names))
+    taken = writing(cache, set(), leases.take, cache, names, life)
+    mine = [slot for name, slot in names.items() if name in taken]
+    if not mine:
+        return
+    by_now = reading(cache, None, look, batch, mine, ())
+    is_there = by_now.html if by_now else {}
+    try:
+        if due := [slot for slot in mine if slot.base not in is_there]:
+            fill(batch, due, page, may_store=True)
+            page.finish()  # the heads
+    except Exception as error:
+        degrade(
+            Event.RENEWAL_FAILED,
+            batch.fragment.name,
+            type(error).__name__,
+            "%s could not be renewed, and goes on being shown stale: %s.",
+            *(batch.fragment.name, type(error).__name__),
+        )
+        logger.debug("%s could not be renewed.", batch.fragment.name, exc_info=error)
+    finally:
+        # A refused or failed one is tried again by the next visitor, when its lease has ended.
+        stored = [name for name in taken if names[name].is_stored or names[name].base in is_there]
+        writing(cache, None, leases.end, cache, stored, ())

@@ -34,6 +34,7 @@ class Event(StrEnum):
     GUARD_OPEN = "guard_open"
     OVER_BUDGET = "over_budget"
     RENEWAL_FAILED = "renewal_failed"
+    TURNED_AWAY = "turned_away"
 
 
 _counts: Counter[tuple[str, Event]] = Counter()

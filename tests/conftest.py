@@ -10,6 +10,7 @@ import pytest
 
 from fragcache import counters, digests, fragment, manifest, registry
 from fragcache.reading import costs
+from fragcache.reading.doorkeeper import doorkeeper
 from tests.fixtures import (  # noqa: F401
     artist_card,
     artists,
@@ -45,6 +46,7 @@ def cheap_renders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 def forget() -> None:
     digests.forget()
     costs.forget()
+    doorkeeper.forget()
     manifest._remembered.clear()
     counters.reset()
 

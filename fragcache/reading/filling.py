@@ -15,6 +15,7 @@ from fragcache.local import kept_many
 from fragcache.page import Page, now
 from fragcache.reading import costs
 from fragcache.reading.batch import Batch
+from fragcache.reading.doorkeeper import doorkeeper
 from fragcache.rendering import render_many
 from fragcache.slots import Slot
 
@@ -50,7 +51,8 @@ def fill(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> d
         note_unstorable()
     spent = [slot.output.cost for slot in rendered if slot.output]
     costs.note(fragment.name, spent, are_storable=are_storable)
-    stored = storable if may_store and cache.is_writable else []
+    may_store = may_store and cache.is_writable
+    stored = doorkeeper.admitted(fragment, storable) if may_store else []
     count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
     if stored:
         _store(batch, stored, page)

@@ -30,6 +30,8 @@ class Kept(NamedTuple):
     tokens: bytes
     #: Microseconds since 1970 UTC after which it is neither fresh nor to be kept.
     until: int
+    #: Until when the entry itself is fresh, 0 for ever.
+    fresh_until: int
     #: The templates that a variable chose, as the entry holds them.
     includes: bytes | None
 
@@ -55,6 +57,7 @@ def kept_many(
             SafeString(entry.payload, "utf-8"),
             tokens.setdefault(entry.tokens, entry.tokens),
             min(entry.fresh_until, until) if entry.fresh_until else until,
+            entry.fresh_until,
             entry.field(Field.INCLUDES) if entry.has_critical else None,
         )
     return copies

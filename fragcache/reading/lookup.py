@@ -17,6 +17,7 @@ from fragcache.counters import Event
 from fragcache.keys import head_key
 from fragcache.page import Page, Wanted
 from fragcache.reading.batch import Batch
+from fragcache.reading.early import about_to_end
 from fragcache.reading.entries import Found, find, held
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.records import Head
@@ -36,6 +37,8 @@ class Lookup:
     #: Where what is due will lie. Positions of one instance share a slot, which carries its tokens
     #: if it may be stored.
     due: dict[int, Slot] = field(default_factory=dict)
+    #: What is fresh, and yet to be renewed.
+    ending: list[Slot] = field(default_factory=list)
 
 
 def look_up(batch: Batch, page: Page) -> Lookup:
@@ -49,7 +52,9 @@ def look_up(batch: Batch, page: Page) -> Lookup:
     slots = {n: batch.slot(n) for n, html in enumerate(found.html) if html is None}
     for position, slot in slots.items():
         slot.head = heads[position]
-    return _due(batch, found, slots, page)
+    lookup = _due(batch, found, slots, page)
+    lookup.ending = _ending(batch, found, heads, page)
+    return lookup
 
 
 def wanted_by(batch: Batch, page: Page) -> Wanted:
@@ -173,6 +178,18 @@ def _due(batch: Batch, found: Found, slots: dict[int, Slot], page: Page) -> Look
     return Lookup(
         found.html, events, {position: due[slot.base] for position, slot in slots.items()}
     )
+
+
+def _ending(batch: Batch, found: Found, heads: Sequence[Head | None], page: Page) -> list[Slot]:
+    """Return the slots of what is fresh and about to end, with tokens where they may be stored."""
+    ending = []
+    for position in about_to_end(batch, page, found.copies):
+        slot = batch.slot(position)
+        slot.head = heads[position]
+        slot.tokens = _tokens_to_store_under(found, batch.token_names(position), page)
+        if found.html[position] is not None and slot.tokens:
+            ending.append(slot)
+    return ending
 
 
 def _tokens_to_store_under(found: Found, names: tuple[TokenName, ...], page: Page) -> bytes | None:

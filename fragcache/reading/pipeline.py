@@ -29,6 +29,8 @@ def read(batch: Batch, page: Page, *, storable: bool = True) -> list[SafeString 
     html = lookup.html
     for event, times in lookup.events.items():
         count(event, batch.fragment.name, times)
+    if lookup.ending and storable and is_committed(page):
+        renew_later(batch, lookup.ending, page, is_early=True)
     if lookup.due:
         slots = {slot.base: slot for slot in lookup.due.values()}
         found = groups.rendered(batch, page, slots) if storable else {}

@@ -18,12 +18,15 @@ from fragcache.slots import Slot
 logger = logging.getLogger("fragcache")
 
 
-def renew_later(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
-    """Render and store slots after the answer, unless another process does it already."""
-    page.later.append(lambda: _renew(batch, slots, page))
+def renew_later(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bool = False) -> None:
+    """Render and store slots after the answer, unless another process does it already.
+
+    ``is_early``: although there are fresh entries.
+    """
+    page.later.append(lambda: _renew(batch, slots, page, is_early=is_early))
 
 
-def _renew(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
+def _renew(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bool) -> None:
     cache = batch.cache
     names = {lease_name(batch, slot): slot for slot in slots}
     life = lease_life(batch, len(names))
@@ -31,7 +34,7 @@ def _renew(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
     mine = [slot for name, slot in names.items() if name in taken]
     if not mine:
         return
-    by_now = reading(cache, None, look, batch, mine, ())
+    by_now = None if is_early else reading(cache, None, look, batch, mine, ())
     is_there = by_now.html if by_now else {}
     try:
         if due := [slot for slot in mine if slot.base not in is_there]:
@@ -48,5 +51,6 @@ def _renew(batch: Batch, slots: Sequence[Slot], page: Page) -> None:
         logger.debug("%s could not be renewed.", batch.fragment.name, exc_info=error)
     finally:
         # A refused or failed one is tried again by the next visitor, when its lease has ended.
-        stored = [name for name in taken if names[name].is_stored or names[name].base in is_there]
-        writing(cache, None, leases.end, cache, stored, ())
+        done = [name for name in taken if names[name].is_stored or names[name].base in is_there]
+        # An early one keeps its lease for its life: this page may show it in other places.
+        writing(cache, None, leases.end, cache, [] if is_early else done, ())

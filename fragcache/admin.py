@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,16 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from fragcache.models import WarmRun
-from fragcache.warming.history import DIED, Locks, seconds_of, status_of
+from fragcache.warming.history import (
+    DIED,
+    Locks,
+    fragments_of,
+    is_untouched,
+    progress_of,
+    seconds_of,
+    status_of,
+    total_of,
+)
 
 if TYPE_CHECKING:
     Admin = admin.ModelAdmin[WarmRun]
@@ -36,17 +46,21 @@ class WarmRunAdmin(Admin):
     date_hierarchy = "started_at"
     fields = [
         *("shown_status", "started_at", "finished_at", "host", "pid"),
-        *("options", "fragments", "problem"),
+        *("options", "shown_fragments", "problem"),
     ]
-    readonly_fields = ["shown_status"]
+    readonly_fields = ["shown_status", "shown_fragments"]
 
     def get_list_display(self, request: HttpRequest) -> list[str | Column]:
         locks = Locks()  # asked once for all rows
-        return ["started_at", _seconds(locks), "host", _status(locks), *map(_count, COUNTS)]
+        return ["started_at", _seconds(locks), "host", _status(locks), *_counts(locks)]
 
     @admin.display(description=_("status"))
     def shown_status(self, run: WarmRun) -> Any:
         return _status(Locks())(run)
+
+    @admin.display(description=_("fragments"))
+    def shown_fragments(self, run: WarmRun) -> str:
+        return json.dumps(fragments_of(run, Locks()))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -66,15 +80,23 @@ def _seconds(locks: Locks) -> Column:
 def _status(locks: Locks) -> Column:
     @admin.display(description=_("status"), ordering="status")
     def status(run: WarmRun) -> Any:
-        return _("died") if status_of(run, locks) == DIED else run.get_status_display()
+        if status_of(run, locks) == DIED:
+            word: Any = _("died")
+        else:
+            word = _("enqueued") if is_untouched(run, locks) else run.get_status_display()
+        return f"{word} {progress_of(run, locks)}".rstrip()
 
     return status
 
 
-def _count(word: str) -> Column:
+def _counts(locks: Locks) -> list[Column]:
+    return [_count(word, locks) for word in COUNTS]
+
+
+def _count(word: str, locks: Locks) -> Column:
     @admin.display(description=COUNTS[word])
     def count(run: WarmRun) -> int:
-        return run.total(word)
+        return total_of(run, word, locks)
 
     count.__name__ = word  # the class of its cells
     return count

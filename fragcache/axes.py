@@ -41,13 +41,17 @@ class Axis:
         """Return a context manager within which ``value`` is in force."""
         raise NotImplementedError
 
+    def to_text(self, value: Any) -> str:
+        """Return the text from which ``from_text`` makes the value again."""
+        return str(value)
+
     def from_text(self, text: str) -> Any:
-        """Return the value that ``--axis NAME=TEXT`` names.
+        """Return the value that ``--axis NAME=TEXT`` names, or that ``to_text`` has written.
 
         Raises:
             ValueError: with what is allowed.
         """
-        known = {str(value): value for value in self.values()}
+        known = {self.to_text(value): value for value in self.values()}
         if text not in known:
             raise ValueError(f"it is none of {', '.join(known) or 'its values: it has none'}")
         return known[text]

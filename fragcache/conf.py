@@ -32,6 +32,8 @@ class Settings:
     STATEMENT_TIMEOUT: float | None = 30
     #: Where warming holds its lock: "cache", "database", "file" or "file:/absolute/path".
     LOCK: str = "cache"
+    #: The queue that carries batches to workers; None: the usual one of what carries them.
+    QUEUE: str | None = None
     unknown: tuple[str, ...] = field(default=())
 
     @property

@@ -1,4 +1,4 @@
-"""Models: the runs of ``warm_fragments``, as they are listed and shown in the admin."""
+"""Models: the runs of ``warm_fragments``, and the batches of those that workers do."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class WarmRun(models.Model):
     #: {"blog.post_card": {"planned": 20, "fresh": 8, ...}}, as in ``--json``
     fragments = models.JSONField(_("fragments"), default=dict, blank=True)
     problem = models.TextField(_("problem"), blank=True)
+    #: Of a run that workers do; None while its batches are being listed, and of all other runs.
+    batch_count = models.PositiveIntegerField(_("batches"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("warm run")
@@ -44,3 +46,55 @@ class WarmRun(models.Model):
     def total(self, word: str) -> int:
         """Return the sum over the fragments of "planned", "fresh", or another of their counts."""
         return sum(counts.get(word, 0) for counts in self.fragments.values())
+
+
+class WarmBatch(models.Model):
+    """A part of a run that ``warm_fragments --enqueue`` hands to workers."""
+
+    class Status(models.TextChoices):
+        """What became of the batch."""
+
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("running")
+        OK = "ok", _("ok")
+        FAILED = "failed", _("failed")
+        UNAVAILABLE = "unavailable", _("unavailable")
+
+    #: Of these nothing more is to come.
+    DONE = (Status.OK, Status.FAILED, Status.UNAVAILABLE)
+
+    run = models.ForeignKey(
+        WarmRun, models.CASCADE, related_name="batches", verbose_name=_("warm run")
+    )
+    number = models.PositiveIntegerField(_("number"))
+    fragment = models.CharField(_("fragment"), max_length=255)
+    #: {"axis_values": {"language": "de"}, "after": 500, "until": 1000, "digest": "8072cefeef11"}
+    description = models.JSONField(_("description"), default=dict)
+    status = models.CharField(_("status"), max_length=20, choices=Status, default=Status.WAITING)
+    #: {"planned": 500, "fresh": 480, ..., "refusals": {"too large": 3}}
+    counts = models.JSONField(_("counts"), default=dict, blank=True)
+    problem = models.TextField(_("problem"), blank=True)
+    #: How often a worker has claimed it.
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    #: Names the claim of one worker, and nobody where none has it.
+    claim = models.CharField(_("claim"), max_length=32, blank=True)
+    host = models.CharField(_("host"), max_length=255, blank=True)
+    pid = models.PositiveIntegerField(_("process"), null=True, blank=True)
+    # By the clock of the database, since no two machines have the same.
+    #: None of a batch that is not in the queue.
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    claimed_at = models.DateTimeField(_("claimed at"), null=True, blank=True)
+    #: The last sign of its worker.
+    beat_at = models.DateTimeField(_("last sign at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("warm batch")
+        verbose_name_plural = _("warm batches")
+        ordering = ["run", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "number"], name="fragcache_warmbatch_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.fragment}, {self.get_status_display()}"

@@ -17,9 +17,11 @@ from django.contrib.auth.models import Permission, User
 from django.core import checks
 from django.db import connection
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import include, path, reverse
+from django.utils.timezone import now
 
-from fragcache.models import WarmRun
+from fragcache.models import WarmBatch, WarmRun
 from tests.fixtures import any_cache
 
 pytestmark = [
@@ -164,6 +166,53 @@ class TestList:
     ) -> None:
         answer = superuser.get(f"{url('changelist')}?{query}")
         assert (answer.status_code, answer.context["cl"].result_count) == (200, shown)
+
+
+class TestEnqueued:
+    """A run that workers do, with a batch of two done."""
+
+    @pytest.fixture
+    def batches(self, run: WarmRun) -> WarmRun:
+        WarmRun.objects.update(
+            status="running", finished_at=None, batch_count=2, fragments={}, started_at=now()
+        )
+        counts = {"planned": 5, "stored": 4, "failed": 1}
+        done = WarmBatch(run=run, number=1, fragment="shop.price", status="failed", counts=counts)
+        WarmBatch.objects.bulk_create([done, WarmBatch(run=run, number=2, fragment="shop.tag")])
+        return run
+
+    def test_what_is_done_is_shown_with_its_counts(
+        self, superuser: Client, batches: WarmRun
+    ) -> None:
+        WarmBatch.objects.filter(number=1).update(attempts=1)
+        row = cells(superuser.get(url("changelist")).content.decode())
+        assert (row["status"], row["planned"], row["stored"], row["failed"]) == (
+            "running 1/2",
+            "5",
+            "4",
+            "1",
+        )
+        html = superuser.get(url("change", batches.pk)).content.decode()
+        assert "running 1/2" in html
+        assert "&quot;shop.price&quot;: {&quot;planned&quot;: 5" in html
+
+    def test_one_that_no_worker_has_touched_is_enqueued(
+        self, superuser: Client, batches: WarmRun
+    ) -> None:
+        row = cells(superuser.get(url("changelist")).content.decode())
+        assert row["status"] == "enqueued 1/2"
+
+    def test_its_batches_are_asked_for_once(self, superuser: Client, batches: WarmRun) -> None:
+        superuser.get(url("changelist"))
+        with CaptureQueriesContext(connection) as queries:
+            superuser.get(url("changelist"))
+        asked = [query for query in queries if "fragcache_warmbatch" in query["sql"]]
+        assert len(asked) == 2, "one of them for problems"
+
+    def test_who_may_delete_runs_deletes_their_batches(self, batches: WarmRun) -> None:
+        client = staff("view_warmrun", "delete_warmrun")
+        assert client.post(url("delete", batches.pk), {"post": "yes"}).status_code == 302
+        assert not WarmBatch.objects.exists()
 
 
 class TestDetail:

@@ -215,6 +215,18 @@ def test_e004_a_value_that_is_no_number(
 
 
 @pytest.mark.usefixtures("card")
+@pytest.mark.parametrize("value", ["", 5, ["warm"]], ids=repr)
+def test_e004_a_queue_that_is_no_name(settings: Any, value: object) -> None:
+    settings.FRAGCACHE = {"QUEUE": value}
+
+    assert only(messages()) == Said(
+        "fragcache.E004",
+        f"FRAGCACHE['QUEUE'] is {value!r}, not a name or None.",
+        "Write the name of the queue that your workers serve, or leave it out.",
+    )
+
+
+@pytest.mark.usefixtures("card")
 @pytest.mark.parametrize(
     "value", ["cache", "database", "file", "file:/run/site/no/such/folder/warm.lock"]
 )

@@ -15,13 +15,16 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from fragcache import registry
 from fragcache.management.commands.fragments import Command
 from fragcache.models import WarmRun
 from fragcache.store import store
 from fragcache.warming import Report, WarmingLock
+from fragcache.warming.distributed import runs, work
 from fragcache.warming.history import Locks, status_of
 from fragcache.warming.locks import base
 from fragcache.warming.recording import Recording
+from tests.enqueued import age, delivered
 from tests.fixtures import any_cache
 from tests.recorded_runs import Hooks, the_run, warm
 
@@ -94,6 +97,7 @@ class TestTable:
             "pid": os.getpid(),
             "status": "ok",
             "options": run.options,
+            "batches": None,
             "fragments": run.fragments,
             "totals": dict(zip(HEADINGS[4:], [4, 0, 4, 4, 0, 0], strict=True)),
             "problem": "",
@@ -122,6 +126,7 @@ class TestTable:
 class TestUnreadable:
     def test_a_missing_table_is_one_clear_error(self) -> None:
         with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE fragcache_warmbatch")
             cursor.execute("DROP TABLE fragcache_warmrun")
 
         with pytest.raises(CommandError) as caught:
@@ -249,3 +254,49 @@ class TestDied:
             assert status_of(run, locks) == "died"
 
         assert len(asked) == 1
+
+
+class TestEnqueued:
+    """Of a run that workers do."""
+
+    def status(self, printed: Any) -> list[str]:
+        return printed().splitlines()[1].split()[5:]
+
+    def test_the_batches_that_are_done_are_shown_with_their_counts(
+        self, hooks: Hooks, printed: Any
+    ) -> None:
+        _run, sent = delivered(registry.get("shop.price"), batch_size=2)
+        assert self.status(printed) == "enqueued 0/2 0 0 0 0 0 0".split()
+        work(*sent[0])
+        assert self.status(printed) == "running 1/2 2 0 2 2 0 0".split()
+        [found] = json.loads(printed("--json"))["runs"]
+        assert (found["status"], found["batches"]) == ("running", {"done": 1, "count": 2})
+        assert found["totals"]["stored"] == 2
+        assert found["fragments"]["shop.price"]["stored"] == 2
+
+        work(*sent[1])
+        assert self.status(printed) == "ok 4 0 4 4 0 0".split()
+        [found] = json.loads(printed("--json"))["runs"]
+        assert (found["status"], found["batches"]) == ("ok", {"done": 2, "count": 2})
+
+    def test_one_that_a_worker_is_at_is_running(self, hooks: Hooks, printed: Any) -> None:
+        run, _sent = delivered(registry.get("shop.price"), batch_size=2)
+        run.batches.filter(number=2).update(attempts=1, status="running")
+        assert self.status(printed)[:2] == ["running", "0/2"]
+
+    def test_one_without_a_sign_of_workers_died(self, hooks: Hooks, printed: Any) -> None:
+        run, sent = delivered(registry.get("shop.price"), batch_size=2)
+        work(*sent[0])
+        long_ago = timezone.now() - dt.timedelta(seconds=runs.ABANDONED + 10)
+        WarmRun.objects.update(started_at=long_ago)
+        assert shown(the_run()) == "running"
+        age(run, runs.ABANDONED + 10)
+
+        assert shown(the_run()) == "died"
+        assert printed().splitlines()[1].split()[3:5] == ["died", "1/2"]
+
+    def test_one_whose_batches_were_not_all_listed_died_with_its_process(
+        self, printed: Any
+    ) -> None:
+        recorded(status="running", finished_at=None, options={"enqueue": True})
+        assert printed().splitlines()[1].split()[3] == "died"

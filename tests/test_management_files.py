@@ -25,6 +25,7 @@ CRONTAB, README = "crontab", "README.md"
 SERVICE, FAILED = "fragcache-warm.service", "fragcache-warm-failed@.service"
 TIMER, CRONJOB, ALERTS = "fragcache-warm.timer", "kubernetes-cronjob.yaml", "kubernetes-alerts.yaml"
 COMPOSE = "docker-compose.yml"
+WORKER, DEPLOYMENT = "fragcache-worker@.service", "kubernetes-worker.yaml"
 UNITS = (SERVICE, FAILED, TIMER)
 
 #: What warm_fragments exits with, but for signals.
@@ -121,7 +122,7 @@ class TestExitCodes:
 class TestCrontab:
     def test_each_line_has_five_fields_and_a_command(self) -> None:
         lines = cron_lines()
-        assert len(lines) == 5
+        assert len(lines) == 6
         for line in lines:
             *fields, command = line.split(None, 5)
             for field, bounds in zip(
@@ -196,7 +197,7 @@ class TestSilence:
 
 
 class TestSystemd:
-    @pytest.mark.parametrize("name", UNITS)
+    @pytest.mark.parametrize("name", [*UNITS, WORKER])
     def test_each_line_is_a_section_a_setting_or_a_comment(self, name: str) -> None:
         for line in text_of(name).splitlines():
             assert re.match(r"#|$|\[(Unit|Service|Timer|Install)\]$|[A-Z]\w+=\S", line), line
@@ -232,6 +233,15 @@ class TestKubernetes:
             part["metadata"]["labels"] for part in (job, template, template["spec"]["template"])
         ]
         assert labels == [{"app.kubernetes.io/name": "warm-fragments"}] * 3
+
+    def test_workers_run_the_image_and_settings_of_the_job(self) -> None:
+        (deployment,) = documents(DEPLOYMENT)
+        spec = deployment["spec"]
+        assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+        (worker,), job = spec["template"]["spec"]["containers"], warm_container()
+        assert worker["command"][:3] == ["python", "manage.py", "db_worker"]
+        for part in ("image", "env", "envFrom", "securityContext"):
+            assert worker[part] == job[part], part
 
     def test_alerts_are_of_the_job_that_is_there(self) -> None:
         ((job,), (rule,)) = documents(CRONJOB), documents(ALERTS)

@@ -37,6 +37,7 @@ class TestUnwritable:
 
     def test_the_table_is_missing(self, caplog: pytest.LogCaptureFixture) -> None:
         with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE fragcache_warmbatch")
             cursor.execute("DROP TABLE fragcache_warmrun")
 
         assert warm("--batch-size", "1") == 0
@@ -46,6 +47,7 @@ class TestUnwritable:
     def test_the_table_goes_away_meanwhile(self, hooks: Hooks) -> None:
         def drop() -> None:
             with connection.cursor() as cursor:
+                cursor.execute("DROP TABLE fragcache_warmbatch")
                 cursor.execute("DROP TABLE fragcache_warmrun")
 
         hooks[2] = drop

@@ -79,6 +79,13 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
                 f"FRAGCACHE[{name!r}] is {given[name]!r}, not True or False.",
                 id="fragcache.E004",
             )
+    queue = given.get("QUEUE")
+    if not (queue is None or (isinstance(queue, str) and queue)):
+        yield Error(
+            f"FRAGCACHE['QUEUE'] is {queue!r}, not a name or None.",
+            hint="Write the name of the queue that your workers serve, or leave it out.",
+            id="fragcache.E004",
+        )
     for name in (
         *("TIMEOUT", "INVALIDATION_LAG", "PAGE_BUDGET", "LOCAL_MAX_BYTES"),
         *("STATEMENT_TIMEOUT",),

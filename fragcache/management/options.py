@@ -80,6 +80,11 @@ def _add_work(parser: ArgumentParser) -> None:
         help="Read only the rows that changed since the last completed run, where versions are "
         "times; all of them once a day at least.",
     )
+    parser.add_argument(
+        "--enqueue",
+        action="store_true",
+        help="Hand batches to the workers of django.tasks or Celery; with --wait, wait for them.",
+    )
     parser.add_argument("--force", action="store_true", help="Render what is up to date as well.")
     parser.add_argument(
         "--dry-run", action="store_true", help="Say what would be done; store nothing."
@@ -111,7 +116,7 @@ def _add_bounds(parser: ArgumentParser) -> None:
         "--wait",
         type=at_least(0.0, float),
         metavar="S",
-        help="Wait up to S seconds for another run to end; without, leave at once.",
+        help="Wait up to S seconds for another run, or the workers, to end; else leave at once.",
     )
 
 

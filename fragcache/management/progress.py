@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
 
@@ -75,18 +76,22 @@ class Progress:
         return f"{self._walked:,} of {self._total:,} walked, {rate:,.0f} a second, {left} left"
 
     def _size(self) -> int | None:
-        if self._plan.only is not None or self._plan.changed:
+        if self._plan.changed:
             return None
-        try:
-            sizes = [size_of(fragment) for fragment in self._plan.fragments]
-        except Exception:  # noqa: BLE001 - the run itself tells what items() raises
-            return None
-        combinations = [
-            len(axes.combinations(f.axes, _chosen(f, self._plan))) for f in self._plan.fragments
-        ]
-        if None in sizes:
-            return None
-        return sum(size * times for size, times in zip(sizes, combinations, strict=True) if size)
+        found = sizes(self._plan).values()
+        return None if None in found else sum(size for size in found if size)
+
+
+def sizes(plan: Plan) -> dict[str, int | None]:
+    """Return how many instances a plan has of each fragment; None where that is not cheap."""
+    found: dict[str, int | None] = {}
+    for fragment in plan.fragments:
+        found[fragment.name] = None
+        with suppress(Exception):  # the run itself tells what items() raises
+            size = None if plan.only is not None else size_of(fragment)
+            times = len(axes.combinations(fragment.axes, _chosen(fragment, plan)))
+            found[fragment.name] = None if size is None else size * times
+    return found
 
 
 class _Canvas:

@@ -15,6 +15,7 @@ from fragcache.declarations import Fragment, is_rows
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.page import Page
 from fragcache.versions import Version
+from fragcache.warming.parts import Arguments, Part
 from fragcache.warming.watermarks import changed
 
 #: Instances and their versions: None without versions, an exception where finding it failed.
@@ -26,18 +27,19 @@ def batches(
     size: int,
     only: Sequence[str] | None = None,
     since: dt.datetime | None = None,
+    within: Part | None = None,
 ) -> Iterator[Batch]:
     """Yield the instances that are to be warm; the version is None for a fragment without.
 
     ``only`` restricts them to items of these primary keys (or texts), ``since`` to rows with a
-    version that is not older.
+    version that is not older, ``within`` to a part.
 
     Raises:
         ImproperlyDeclared: the fragment lists no items.
         InvalidArguments: ``only`` has what is no primary key, or items do not fit the fragment.
     """
     began = page.outside()  # objects in a list are not newer than this
-    found = fragment.get_items()
+    found = within.loaded() if isinstance(within, Arguments) else fragment.get_items()
     if found is None:
         yield from _chunks(_from_choices(fragment), fragment, size, began)
     elif not is_rows(found):
@@ -45,6 +47,8 @@ def batches(
     else:
         if only is not None:
             found = items.restricted(found, map(fragment.parameters.primary_key, only))
+        if within is not None and not isinstance(within, Arguments):
+            found = within.of(found)
         if since is not None and fragment.version_paths is not None:
             found = changed(found, fragment.version_paths, since)
         yield from _from_rows(fragment, found, size, began)

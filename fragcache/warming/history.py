@@ -12,6 +12,7 @@ from django.utils import timezone
 from fragcache.exceptions import CacheUnavailable
 from fragcache.models import WarmRun
 from fragcache.store import store
+from fragcache.warming.distributed import Gathered, gathered, is_alive
 from fragcache.warming.locks.base import Holder, LockUnavailable, pid_space
 from fragcache.warming.locks.lock import holder_of
 
@@ -21,11 +22,23 @@ COUNTS: Final = ("planned", "fresh", "rendered", "stored", "refused", "failed")
 
 
 class Locks(dict[str | None, Holder | None]):
-    """Who holds the lock, by cache alias; each cache is asked once.
+    """Who holds the lock, by cache alias; each cache is asked once, and each run's batches.
 
     Raises:
         CacheUnavailable, LockUnavailable: nobody can tell.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gathered: dict[int, Gathered] = {}
+
+    def gathered(self, run: WarmRun) -> Gathered | None:
+        """Return what the batches say of a run that workers are at."""
+        if run.batch_count is None or run.status != WarmRun.Status.RUNNING:
+            return None
+        if run.pk not in self._gathered:
+            self._gathered[run.pk] = gathered(run)
+        return self._gathered[run.pk]
 
     def __missing__(self, alias: str | None) -> Holder | None:
         self[alias] = found = holder_of(store(alias))
@@ -42,10 +55,36 @@ def described(run: WarmRun, locks: Locks) -> dict[str, Any]:
         "pid": run.pid,
         "status": status_of(run, locks),
         "options": run.options,
-        "fragments": run.fragments,
-        "totals": {word: run.total(word) for word in COUNTS},
+        "batches": _batches(run, locks),
+        "fragments": fragments_of(run, locks),
+        "totals": {word: total_of(run, word, locks) for word in COUNTS},
         "problem": run.problem,
     }
+
+
+def fragments_of(run: WarmRun, locks: Locks) -> dict[str, Any]:
+    """Return the counts by fragment, as far as they are known."""
+    found = locks.gathered(run)
+    counts: dict[str, Any] = found.report.as_document()["fragments"] if found else run.fragments
+    return counts
+
+
+def total_of(run: WarmRun, word: str, locks: Locks) -> int:
+    """Return the sum over the fragments of "planned", "fresh", or another of their counts."""
+    found = locks.gathered(run)
+    return getattr(found.report.totals, word) if found else run.total(word)
+
+
+def progress_of(run: WarmRun, locks: Locks) -> str:
+    """Return how many batches of a run that workers are at are done, as "30/80"; else ""."""
+    found = locks.gathered(run)
+    return f"{found.done}/{found.count}" if found else ""
+
+
+def is_untouched(run: WarmRun, locks: Locks) -> bool:
+    """Whether a run is enqueued, and no worker has taken any of it yet."""
+    found = locks.gathered(run)
+    return found is not None and not found.claimed
 
 
 def status_of(run: WarmRun, locks: Locks) -> str:
@@ -53,10 +92,13 @@ def status_of(run: WarmRun, locks: Locks) -> str:
 
     A run that goes on holds the lock of its cache, which outlives its process by at most
     ``locks.cache.LIFE``; on its own host the process is looked for as well. Of a lock that does
-    not answer, nothing is concluded.
+    not answer, nothing is concluded. One that workers are at has died when none of them gives
+    a sign.
     """
     if run.status != WarmRun.Status.RUNNING:
         return run.status
+    if run.batch_count is not None:
+        return run.status if is_alive(run) else DIED
     try:
         return run.status if _is_alive(run, locks[run.options.get("using")]) else DIED
     except (CacheUnavailable, LockUnavailable, InvalidCacheBackendError):
@@ -69,6 +111,13 @@ def seconds_of(run: WarmRun, locks: Locks) -> float | None:
         return None
     ended = run.finished_at or timezone.now()
     return round((ended - run.started_at).total_seconds(), 3)
+
+
+def _batches(run: WarmRun, locks: Locks) -> dict[str, int] | None:
+    if run.batch_count is None:
+        return None
+    found = locks.gathered(run)
+    return {"done": found.done if found else run.batch_count, "count": run.batch_count}
 
 
 def _is_alive(run: WarmRun, holder: Holder | None) -> bool:

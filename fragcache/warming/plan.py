@@ -10,6 +10,7 @@ from typing import Any, Final
 from fragcache.declarations import Fragment
 from fragcache.warming.allowance import Bounds
 from fragcache.warming.due import Rank
+from fragcache.warming.parts import Part
 
 BATCH_SIZE: Final = 500
 
@@ -22,6 +23,8 @@ class Plan:
     using: str | None = None
     #: Only items of these primary keys.
     only: Sequence[str] | None = None
+    #: Only this part of the items.
+    within: Part | None = None
     #: Axis values to warm instead of all.
     axis_values: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     batch_size: int = BATCH_SIZE
@@ -60,4 +63,4 @@ class Plan:
     @property
     def is_part(self) -> bool:
         """Whether it is restricted to some instances."""
-        return self.only is not None or bool(self.axis_values)
+        return self.only is not None or self.within is not None or bool(self.axis_values)

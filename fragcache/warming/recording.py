@@ -71,10 +71,10 @@ class Recording:
         status, problem = self._outcome(error)
         self._attempt(
             lambda: self._write(
-                status=str(status), problem=_storable(problem), finished_at=timezone.now()
+                status=str(status), problem=storable(problem), finished_at=timezone.now()
             )
         )
-        self._attempt(_prune)
+        self._attempt(prune)
 
     def _attempt(self, write: Callable[[], None]) -> None:
         """Write in a transaction of its own, or a savepoint within a test's."""
@@ -138,21 +138,22 @@ def asked(options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def prune() -> None:
+    """Delete the oldest runs, so that ``KEPT`` are left."""
+    # Their keys by a query of their own: MySQL deletes by no subquery with a limit.
+    old = WarmRun.objects.values_list("pk", flat=True)[KEPT : 2 * KEPT]
+    WarmRun.objects.filter(pk__in=list(old)).delete()
+
+
+def storable(text: str) -> str:
+    """Return what every database takes: no NUL, no half of a surrogate pair."""
+    clean = text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
+    return clean[:_PROBLEM_LENGTH]
+
+
 def _close_if_broken(alias: str) -> None:
     """Let a run outlive a restart of the database, after which Django's connection is of no use."""
     connection = connections[alias]
     is_connected = connection.connection is not None
     if is_connected and not connection.in_atomic_block and not connection.is_usable():
         connection.close()
-
-
-def _prune() -> None:
-    # Their keys by a query of their own: MySQL deletes by no subquery with a limit.
-    old = WarmRun.objects.values_list("pk", flat=True)[KEPT : 2 * KEPT]
-    WarmRun.objects.filter(pk__in=list(old)).delete()
-
-
-def _storable(text: str) -> str:
-    """Return what every database takes: no NUL, no half of a surrogate pair."""
-    clean = text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
-    return clean[:_PROBLEM_LENGTH]

@@ -49,6 +49,10 @@ class _Walk:
     watermark: Watermark | None = None
     since: dt.datetime | None = None
 
+    @property
+    def is_done(self) -> bool:
+        return self.is_listed and not self.pending and not self.has_failed
+
 
 @dataclass(slots=True)
 class Run:
@@ -102,6 +106,11 @@ class Run:
         return self.report
 
     @property
+    def is_walked(self) -> bool:
+        """Whether every instance of every fragment was walked, though some may have failed."""
+        return all(walk.is_done for walk in self._walks.values())
+
+    @property
     def _is_ended(self) -> bool:
         return self.report.status in {Status.INCOMPLETE, Status.INTERRUPTED}
 
@@ -145,7 +154,8 @@ class Run:
         digest_of(fragment)  # which says what is wrong with the template before anything is read
         force = self.plan.force or not (fragment.is_versioned or self.plan.check)
         since = self._since(walk, combinations)
-        for listed in batches(fragment, self.plan.batch_size, self.plan.only, since):
+        only, within = self.plan.only, self.plan.within
+        for listed in batches(fragment, self.plan.batch_size, only, since, within):
             instances = _without_failed(fragment, listed, tally)
             for values in combinations:
                 yield Unit(
@@ -220,8 +230,7 @@ class Run:
 
     def _publish(self, walk: _Walk) -> None:
         """Let targets follow, when every instance has been walked."""
-        is_done = walk.is_listed and not walk.pending and not walk.has_failed
-        if is_done and self.plan.is_whole and self.report.status is Status.OK:
+        if walk.is_done and self.plan.is_whole and self.report.status is Status.OK:
             fragment = walk.fragment
             tally = self.report.fragments[fragment.name]
             is_sound = walk.watermark and not (tally.failed or tally.refused)

@@ -46,3 +46,21 @@ class Note(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Seal(models.Model):
+    """A model whose primary key has no text that it could be read from."""
+
+    mark = models.BinaryField(primary_key=True, max_length=8)
+
+    def __str__(self) -> str:
+        return repr(self.mark)
+
+
+class Country(models.Model):
+    """A model whose primary key is a text."""
+
+    code = models.CharField(primary_key=True, max_length=8)
+
+    def __str__(self) -> str:
+        return self.code

@@ -22,7 +22,7 @@ from fragcache.explaining import explain
 from fragcache.models import WarmRun
 from fragcache.reading.resolving import resolve, unpublished
 from fragcache.store import store
-from fragcache.warming.history import Locks, described
+from fragcache.warming.history import Locks, described, is_untouched, progress_of
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -103,7 +103,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"format": 1, "runs": found}, indent=2))
         elif found:
-            self._table([_row(run, of) for run, of in zip(runs, found, strict=True)])
+            self._table([_row(run, of, locks) for run, of in zip(runs, found, strict=True)])
         else:
             self.stderr.write(
                 "No runs are recorded: each run of `manage.py warm_fragments` will be.",
@@ -136,15 +136,16 @@ class Command(BaseCommand):
             self.stdout.write(f"{label:<{width}}  {text}")
 
 
-def _row(run: WarmRun, found: dict[str, Any]) -> dict[str, Any]:
+def _row(run: WarmRun, found: dict[str, Any], locks: Locks) -> dict[str, Any]:
     began = run.started_at
     began = timezone.localtime(began) if timezone.is_aware(began) else began
     took = found["seconds"]
+    status = "enqueued" if is_untouched(run, locks) else found["status"]
     return {
         "started": f"{began:%Y-%m-%d %H:%M:%S}",
         "took": "" if took is None else f"{took:,.1f} s",
         "host": run.host,
-        "status": found["status"],
+        "status": f"{status} {progress_of(run, locks)}".rstrip(),
         **found["totals"],
     }
 

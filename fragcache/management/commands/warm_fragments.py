@@ -13,6 +13,7 @@ from fragcache import conf
 from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError, InvalidArguments
+from fragcache.management.enqueueing import enqueue
 from fragcache.management.options import add_options
 from fragcache.management.progress import Progress
 from fragcache.management.selection import axis_values_of, check_items, selected
@@ -27,9 +28,9 @@ from fragcache.warming import (
     Run,
     Status,
     Tally,
-    WarmingLock,
 )
 from fragcache.warming.crews import Alone
+from fragcache.warming.distributed import turn
 from fragcache.warming.recording import Recording
 from fragcache.warming.workers import Workers
 
@@ -50,6 +51,9 @@ class Command(BaseCommand):
 
     def handle(self, *_labels: Any, **options: Any) -> None:
         plan = self._plan(options)
+        if options["enqueue"]:
+            self._enqueue(plan, options)
+            return
         progress = Progress(
             self.stderr, plan, is_wanted=options["progress"], verbosity=options["verbosity"]
         )
@@ -72,6 +76,15 @@ class Command(BaseCommand):
             problem = self._execute(run, recording, options["wait"])
         self._print(run.report, options)
         self._exit(run.report, problem, signals.received, options)
+
+    def _enqueue(self, plan: Plan, options: dict[str, Any]) -> None:
+        enqueued = enqueue(plan, options, self.stderr)
+        if enqueued.has_counts or options["json"]:
+            self._print(enqueued.report, options)
+        if enqueued.code:
+            raise CommandError(enqueued.line, returncode=enqueued.code)
+        if enqueued.line:
+            self._say(enqueued.line, options)
 
     def _plan(self, options: dict[str, Any]) -> Plan:
         if conf.settings().READ_ONLY:
@@ -105,7 +118,8 @@ class Command(BaseCommand):
 
     def _execute(self, run: Run, recording: Recording, wait: float | None) -> str:
         """Execute under the lock; return what went wrong as a sentence."""
-        lock = WarmingLock(store(run.plan.using), wait or 0.0, run.is_stopped)
+        using = run.plan.using
+        lock = turn(store(using), using, wait or 0.0, run.is_stopped)
         try:
             if run.plan.dry:
                 run.execute()

@@ -1,0 +1,1 @@
+"""For INSTALLED_APPS: workers of Celery do the batches of ``warm_fragments --enqueue``."""

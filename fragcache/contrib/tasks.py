@@ -1,0 +1,34 @@
+"""The task by which workers of ``django.tasks`` do the batches of ``warm_fragments --enqueue``.
+
+It is not called ``fragcache.tasks``, which Celery would import on every site that has it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fragcache import conf
+from fragcache.warming import distributed
+
+if TYPE_CHECKING:
+    from django.tasks import task
+    from django.tasks.backends.dummy import DummyBackend
+    from django.tasks.backends.immediate import ImmediateBackend
+else:
+    try:
+        from django.tasks import task
+        from django.tasks.backends.dummy import DummyBackend
+        from django.tasks.backends.immediate import ImmediateBackend
+    except ImportError:  # Django 5.2
+        from django_tasks import task
+        from django_tasks.backends.dummy import DummyBackend
+        from django_tasks.backends.immediate import ImmediateBackend
+
+__all__ = ["DummyBackend", "ImmediateBackend", "warm_batch"]
+
+
+# A backend may know no queue called "default".
+@task(queue_name=conf.settings().QUEUE or "default")
+def warm_batch(run: int, number: int) -> str:
+    """Do a batch of a run; return what became of it."""
+    return distributed.work(run, number)

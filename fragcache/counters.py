@@ -9,6 +9,8 @@ from collections import Counter
 from enum import StrEnum
 from typing import Final
 
+from fragcache.signals import degraded
+
 logger = logging.getLogger("fragcache")
 
 #: Seconds between two log lines of one cause.
@@ -54,6 +56,8 @@ def degrade(
 ) -> None:
     """Count an outcome that is worse than it should be, and log it once a minute per cause."""
     count(event, fragment, times)
+    if degraded.receivers:  # optimisation: mostly nobody listens
+        degraded.send_robust(event, event=event, fragment=fragment, cause=cause, times=times)
     now = time.monotonic()
     with _lock:
         if now - _last_logged.get((fragment, cause), -LOG_INTERVAL) < LOG_INTERVAL:

@@ -1,0 +1,13 @@
+"""Signals that fragcache sends, for a site's own metrics and alarms."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.dispatch import Signal
+
+#: Something is worse than it should be: a cache that fails, a guard that is open, an entry that is
+#: refused or not believed. Sent each time, with ``event`` (a word of ``counters.Event``, also the
+#: sender), ``fragment`` (its name, or "" for the cache as a whole), ``cause`` and ``times``. A
+#: receiver is called while a visitor waits; what it raises is logged.
+degraded: Final = Signal()

@@ -12,8 +12,11 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
+from redis.sentinel import SentinelManagedConnection
 
 from fragcache.backends import raw
+from fragcache.backends.base import Advance
+from fragcache.backends.redis_pipeline import Command
 from fragcache.backends.timed_socket import TimedSocket, connect_timeout
 
 if TYPE_CHECKING:
@@ -25,6 +28,12 @@ DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
     "CONNECTION_FACTORY": "fragcache.backends.redis_client.ConnectionFactory",
     "SOCKET_CONNECT_TIMEOUT": 0.25,
     "SOCKET_TIMEOUT": 0.5,
+}
+
+#: The same, where a primary is found through Sentinels.
+SENTINEL_OPTIONS: Final[Mapping[str, Any]] = {
+    **DEFAULT_OPTIONS,
+    "CONNECTION_FACTORY": "fragcache.backends.redis_client.SentinelConnectionFactory",
 }
 
 #: Once more, at once: a server that was started anew has closed the connections of its pool.
@@ -53,6 +62,27 @@ return 1
 ADVANCE_SHA1: Final = hashlib.sha1(ADVANCE.encode(), usedforsecurity=False).hexdigest()
 
 
+def expiry(seconds: float | None) -> tuple[Any, ...]:
+    """Return what SET needs to be told of a life in seconds; None is for ever."""
+    # Redis refuses an expiry of zero.
+    return () if seconds is None else ("PX", max(1, int(seconds * 1000)))
+
+
+def advance_command(
+    name: str | bytes, advance: Advance, limit: int, seconds: float | None, *, whole: bool = False
+) -> Command:
+    """Return the command of one advance, by the script's hash or with the ``whole`` of it."""
+    return (
+        *(("EVAL", ADVANCE) if whole else ("EVALSHA", ADVANCE_SHA1)),
+        1,
+        name,
+        raw.dumps(advance.value),
+        advance.seen or b"",
+        limit,
+        *(expiry(seconds)[1:] or ("",)),
+    )
+
+
 class RawClient(DefaultClient):  # type: ignore[misc]
     """django-redis' client for bytes: pickles nothing, compresses nothing."""
 
@@ -77,7 +107,7 @@ class _PoolsByOptions:
         identity = repr((type(self).__qualname__, params, sorted(factory.options.items(), key=str)))
         if identity not in self._own_pools:
             made: ConnectionPool = factory.get_connection_pool(params)
-            made.connection_class = _TIMED.get(made.connection_class, made.connection_class)
+            made.connection_class = TIMED.get(made.connection_class, made.connection_class)
             made.connection_kwargs.setdefault("retry", _RETRY)
             self._own_pools[identity] = made
         return self._own_pools[identity]
@@ -95,6 +125,10 @@ class TimedConnection(Connection):
             self.socket_connect_timeout = usual
 
 
+class TimedSentinelConnection(TimedConnection, SentinelManagedConnection):
+    """The same to whatever server the Sentinels call the primary when it connects."""
+
+
 class TimedUnixConnection(UnixDomainSocketConnection):
     """The same over a socket of the file system."""
 
@@ -102,9 +136,11 @@ class TimedUnixConnection(UnixDomainSocketConnection):
         return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
 
 
-#: By redis-py's classes. Bytes of TLS that trickle in are bounded by time-outs alone.
-_TIMED: Final[Mapping[type, type]] = {
+#: What keeps to deadlines, by redis-py's classes. Bytes of TLS that trickle in are bounded by
+#: time-outs alone.
+TIMED: Final[Mapping[type, type]] = {
     Connection: TimedConnection,
+    SentinelManagedConnection: TimedSentinelConnection,
     UnixDomainSocketConnection: TimedUnixConnection,
 }
 
@@ -114,4 +150,16 @@ class ConnectionFactory(_PoolsByOptions, pool.ConnectionFactory):  # type: ignor
 
 
 class SentinelConnectionFactory(_PoolsByOptions, pool.SentinelConnectionFactory):  # type: ignore[misc]
-    """Connections to whatever server the Sentinels call the primary."""
+    """Connections to whatever server the Sentinels call the primary.
+
+    A connection asks them when it connects; when one of the process has found another primary than
+    before, the idle ones to the former are closed.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        for sentinel in self._sentinel.sentinels:
+            asked = sentinel.connection_pool
+            asked.connection_class = TIMED.get(asked.connection_class, asked.connection_class)
+            # The next Sentinel is the retry.
+            asked.connection_kwargs["retry"] = Retry(NoBackoff(), 0)

@@ -21,7 +21,7 @@ from django.utils.functional import cached_property
 
 from fragcache import local
 from fragcache.backends import raw
-from fragcache.backends.base import Advance, BulkBackend, ServerStats, horizon
+from fragcache.backends.base import Advance, BulkBackend, NodeLost, ServerStats, horizon
 
 try:
     from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -54,7 +54,7 @@ class RedisClusterCache(BulkBackend):
     """
 
     errors: ClassVar[tuple[type[Exception], ...]] = (RedisError, OSError)
-    refusals: ClassVar[tuple[type[Exception], ...]] = (ResponseError,)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (ResponseError, NodeLost)
     token_copies = COPIES
 
     def __init__(self, server: str | Sequence[str], params: dict[str, Any]) -> None:
@@ -216,8 +216,8 @@ class RedisClusterCache(BulkBackend):
     def _decisive(self, commands: Mapping[bytes, Command]) -> dict[bytes, Any]:
         """Return the replies to commands of which the caller must know what became of them."""
         replies, failures = self._nodes.exchange(commands)
-        if failures and not replies:
-            raise next(iter(failures.values()))
+        if not replies:
+            _raise(failures)
         for reply in replies.values():
             if isinstance(reply, ResponseError) and not isinstance(reply, NoScriptError):
                 raise reply
@@ -226,10 +226,16 @@ class RedisClusterCache(BulkBackend):
     def _known(self, commands: Mapping[bytes, Command]) -> dict[bytes, Any]:
         """Return the replies to commands all of which must have been done."""
         replies, failures = self._nodes.exchange(commands)
-        for error in (*failures.values(), *replies.values()):
-            if isinstance(error, Exception):
-                raise error
+        _raise(failures)
+        for reply in replies.values():
+            if isinstance(reply, ResponseError):
+                raise reply
         return replies
+
+
+def _raise(failures: Mapping[bytes, Exception]) -> None:
+    for error in failures.values():
+        raise NodeLost(str(error)) from error
 
 
 def _urls(server: str | Sequence[str]) -> list[str]:

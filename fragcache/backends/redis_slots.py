@@ -26,8 +26,9 @@ def wire_name(key: str) -> bytes:
     name = key.encode()
     if name[-2:-1] != b"#" or not name[-1:].isdigit():
         return name
-    third = (name[-1] - ord("0")) % COPIES
-    return b"%b{%d}" % (name, _tags()[third * _PLACES + crc_hqx(name[:-2], 0) % _PLACES])
+    third, place = divmod(crc_hqx(name[:-2], 0) % (COPIES * _PLACES), _PLACES)
+    copy = name[-1] - ord("0")
+    return b"%b{%d}" % (name, _tags()[(third + copy) % COPIES * _PLACES + place])
 
 
 def slot_of(name: bytes) -> int:

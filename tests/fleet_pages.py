@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from fragcache import (
 from fragcache.counters import Event
 from fragcache.reading import costs
 from fragcache.store import store
+from fragcache.warming import Plan, Run
 from tests.fixtures import elsewhere, happened, in_request, local_settings, on_target, warm
 from tests.library.models import Artist
 from tests.processes import Server
@@ -118,30 +120,66 @@ class FleetPages:
         assert len(taken) == 1
 
 
-def losing_a_node(
-    lose: Callable[[], None],
-    artist_card: Fragment,
-    artists: list[Artist],
-    renders: list[int],
-) -> int:
-    """Lose a node of a warm fleet; return how many of its fragments are missed.
+class SharedPages(FleetPages):
+    """The same where keys are shared out among three nodes.
 
-    Pages are right and quick before, while and after it is noticed, also where leases are taken.
+    A fixture ``lose`` is a function that loses one of them, for as long as the test takes.
     """
-    warm(artist_card)
-    expected = [f"<b>{artist.name}</b>" for artist in artists]
-    renders.clear()
-    lose()
-    missed = []
-    for _page in range(3):
-        costs.forget()
-        with elsewhere(), in_request():
-            began = time.monotonic()
-            assert get_fragments(artist_card, artists) == expected
-            assert time.monotonic() - began < SLOW
-        missed.append(len(renders))
+
+    @pytest.mark.leases
+    def test_a_lost_node_costs_its_share_of_misses(
+        self,
+        hundred: list[Artist],
+        artist_card: Fragment,
+        renders: list[int],
+        lose: Callable[[], None],
+    ) -> None:
+        warm(artist_card)
+        expected = [f"<b>{artist.name}</b>" for artist in hundred]
+        lose()
+        for process in (elsewhere, nullcontext, nullcontext):  # the first one reads the tokens
+            renders.clear()
+            costs.forget()
+            with process(), in_request():
+                began = time.monotonic()
+                assert get_fragments(artist_card, hundred) == expected
+                assert time.monotonic() - began < SLOW, "waited for leases that nobody can have"
+            assert 10 < len(renders) < 60
+        assert store().reads.open_since is None
+        assert store().writes.open_since is None
+
+    def test_what_is_new_while_a_node_is_lost_is_stored(
+        self, cache_alias: str, greeting: Fragment, renders: list[str], lose: Callable[[], None]
+    ) -> None:
+        get_fragment(greeting, "you")
+        lose()
+        names = [f"visitor {number}" for number in range(40)]
+        with elsewhere():
+            for _page in range(2):
+                renders.clear()
+                assert get_fragments(greeting, names) == [f"Hello {name}" for name in names]
+        assert len(renders) < 36, "heads and entries may each lie on the lost node"
+
+    def test_invalidation_and_warming_go_on_while_a_node_is_lost(
+        self,
+        hundred: list[Artist],
+        artist_card: Fragment,
+        renders: list[int],
+        lose: Callable[[], None],
+    ) -> None:
+        warm(artist_card)
+        lose()
+        with elsewhere():
+            invalidate_all(artist_card)
         renders.clear()
-    return missed[-1]
+        with elsewhere():
+            tally = Run(Plan(fragments=[artist_card])).execute().totals
+        assert len(renders) == 100
+        assert 40 < tally.stored < 90
+        assert tally.stored + tally.refused == 100
+        with elsewhere(), in_request():
+            assert len(get_fragments(artist_card, hundred)) == 100
+        assert len(renders) == 100 + tally.refused
 
 
 def check_failover(primary: Server, greeting: Fragment, renders: list[str]) -> None:

@@ -18,9 +18,8 @@ from fragcache.backends.redis_slots import SLOTS, slot_of, wire_name
 from fragcache.testing import BackendBehaviour
 from fragcache.testing.advancing import sealed
 from tests.backends import freeze, new_cache
-from tests.fleet_pages import FleetPages, check_failover, losing_a_node, use_fleet
+from tests.fleet_pages import SharedPages, check_failover, use_fleet
 from tests.fleets import ClusterFleet, ask, fleet_of, is_done, until
-from tests.library.models import Artist
 from tests.processes import Server, free_port
 
 pytestmark = pytest.mark.server("redis")
@@ -42,10 +41,7 @@ def whole(fleet: ClusterFleet) -> Iterator[None]:
         ask(node).flushall()
     yield
     Nodes.forget_all()
-    for node in fleet.nodes:
-        if node.process is None:
-            node.start()
-        node.thaw()
+    fleet.restore()
 
 
 @pytest.fixture
@@ -76,12 +72,6 @@ def port_of(cache: RedisClusterCache, key: str) -> int:
     return int(node.port)
 
 
-def kill_with_replica(fleet: ClusterFleet, primary: Server) -> None:
-    """Lose a node for good: nobody takes its slots over."""
-    fleet.replica_of(primary).stop(signal.SIGKILL)
-    primary.stop(signal.SIGKILL)
-
-
 class TestBackend(BackendBehaviour):
     alias = "cluster"
 
@@ -90,28 +80,10 @@ class TestBackend(BackendBehaviour):
         settings.CACHES |= {"cluster": fleet.cache}
 
 
-class TestPages(FleetPages):
-    @pytest.mark.leases
-    @pytest.mark.parametrize("way", ["killed", "frozen"])
-    def test_a_lost_node_costs_its_share_of_misses(
-        self,
-        way: str,
-        fleet: ClusterFleet,
-        cache_alias: str,
-        hundred: list[Artist],
-        artist_card: Fragment,
-        renders: list[int],
-    ) -> None:
-        victim = fleet.primaries[0]
-
-        def lose() -> None:
-            if way == "killed":
-                kill_with_replica(fleet, victim)
-            else:
-                freeze(fleet.replica_of(victim))
-                freeze(victim)
-
-        assert 10 < losing_a_node(lose, artist_card, hundred, renders) < 60
+class TestPages(SharedPages):
+    @pytest.fixture
+    def lose(self, fleet: ClusterFleet) -> Callable[[], None]:
+        return lambda: fleet.lose(fleet.primaries[0])
 
     def test_pages_outlive_a_failover(
         self, fleet: ClusterFleet, cache_alias: str, greeting: Fragment, renders: list[str]
@@ -172,7 +144,7 @@ def test_a_lost_node_costs_its_share_and_nothing_else(
     cache.set_many(VALUES, 60)
     victim = fleet.primaries[0]
     lost = keys_on(cache, victim)
-    kill_with_replica(fleet, victim)
+    fleet.lose(victim)
     assert set(cache.get_many(list(VALUES))) == VALUES.keys() - lost
     assert set(cache.set_many(VALUES, 60)) == lost
     assert set(cache.touch_many(list(VALUES), 60)) == lost
@@ -196,11 +168,9 @@ def test_a_lost_node_costs_its_share_and_nothing_else(
 def test_a_node_that_returns_is_asked_again(fleet: ClusterFleet, cache: RedisClusterCache) -> None:
     cache.set_many(VALUES, 60)
     victim = fleet.primaries[0]
-    replica = fleet.replica_of(victim)
-    kill_with_replica(fleet, victim)
+    fleet.lose(victim)
     assert cache.set_many(VALUES, 60) != []
     victim.start()
-    replica.start()
     assert until(lambda: cache.set_many(VALUES, 60) == []) < 5
     assert cache.get_many(list(VALUES)) == VALUES
 
@@ -209,8 +179,8 @@ def test_a_frozen_node_is_waited_for_once(fleet: ClusterFleet, cache: RedisClust
     cache.set_many(VALUES, 60)
     victim = fleet.primaries[0]
     lost = keys_on(cache, victim)
+    ask(fleet.replica_of(victim)).config_set("cluster-replica-no-failover", "yes")
     freeze(victim)
-    freeze(fleet.replica_of(victim))
     began = time.monotonic()
     assert set(cache.get_many(list(VALUES))) == VALUES.keys() - lost
     waited = time.monotonic() - began
@@ -335,6 +305,6 @@ def test_an_invalidation_outlives_the_primary_that_heard_of_it(
     keys = [f"token#{copy}" for copy in range(3)]
     assert cache.add_many(dict.fromkeys(keys, sealed(1)), None) == []
     victim = next(node for node in fleet.primaries if node.port == port_of(cache, keys[0]))
-    kill_with_replica(fleet, victim)
+    fleet.lose(victim)
     assert cache.advance_many({key: Advance(sealed(2)) for key in keys}, None) == keys[:1]
     assert cache.get_many(keys) == dict.fromkeys(keys[1:], sealed(2))

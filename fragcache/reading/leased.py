@@ -98,6 +98,8 @@ def _await(
     """Yield what other processes store; render what they leave, or do not give in time."""
     deadline = time.monotonic() + patience(batch, len(lost))
     pause = FIRST_LOOK
+    #: Of which nobody had the lease, and this process could not have it either.
+    denied: set[str] = set()
     while lost and time.monotonic() < deadline:
         time.sleep(pause * _random.uniform(0.5, 1.0))
         pause = min(2 * pause, LAST_LOOK)
@@ -108,8 +110,13 @@ def _await(
         yield {base: found.html[base] for base in list(lost) if base in found.html}
         states = {base: found.states[names[base]] for base in lost if base not in found.html}
         lost = {base: lost[base] for base in states}
-        if free := {base: names[base] for base, state in states.items() if state is State.FREE}:
+        free = {base: names[base] for base, state in states.items() if state is State.FREE}
+        if out_of_reach := [lost.pop(base) for base in denied & free.keys()]:
+            # The server that keeps such leases is down; that of the entries may not be.
+            yield fill(batch, out_of_reach, page, may_store=True)
+        if free := {base: name for base, name in free.items() if base in lost}:
             won = _take(batch, free) or set()
+            denied = free.keys() - won
             yield _render(batch, [lost.pop(base) for base in won], names, page)
         if refused := [lost.pop(base) for base in states if _is_refused(states, base, lost)]:
             yield fill(batch, refused, page, may_store=False)

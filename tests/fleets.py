@@ -117,6 +117,16 @@ class SentinelFleet:
     def replica(self) -> Server:
         return next(node for node in self.nodes if node is not self.primary)
 
+    def restore(self) -> None:
+        """Bring everything back; Sentinels would take ten seconds to make a replica of a node."""
+        for server in (*self.nodes, *self.sentinels):
+            if server.process is None:
+                server.start()
+            server.thaw()
+        primary, replica = self.primary, self.replica
+        if replication_of(primary)["role"] == replication_of(replica)["role"] == "master":
+            ask(replica).replicaof("127.0.0.1", primary.port)
+
     def is_whole(self) -> bool:
         """Whether all Sentinels know each other, and the replica follows the primary."""
         states = [

@@ -198,7 +198,6 @@ def test_a_replica_takes_over(fleet: ClusterFleet, cache: RedisClusterCache) -> 
     lost = keys_on(cache, victim)
     victim.stop(signal.SIGKILL)
     seconds = until(lambda: len(cache.get_many(list(VALUES))) == len(VALUES))
-    print(f"failover: {seconds:.1f} s")
     assert seconds < 10
     assert keys_on(cache, replica) == lost
     assert cache.set_many(VALUES, 60) == []

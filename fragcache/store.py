@@ -174,10 +174,9 @@ class Store:
         """
         if not entries:
             return set()
-        values = {
-            key: Advance(value=data, seen=(seen or {}).get(key))
-            for key, data in self._sealed(entries).items()
-        }
+        known = seen or {}
+        sealed = self._sealed(entries)
+        values = {key: Advance(data, known.get(key)) for key, data in sealed.items()}
         with self._writing():
             return set(self.backend.advance_many(values, timeout))
 

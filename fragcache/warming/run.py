@@ -58,14 +58,14 @@ class _Walk:
 class Run:
     """One execution of a plan.
 
-    ``after_batch`` is called with a fragment and the number of instances walked; ``on_due`` with
-    each instance that is due; ``is_stopped`` is asked between batches. ``crew`` does the work; it
-    is this process, unless told otherwise.
+    ``after_batch`` is called with a fragment and the number of instances walked; ``on_due``, if
+    any, with each instance that is due; ``is_stopped`` is asked between batches. ``crew`` does the
+    work; it is this process, unless told otherwise.
     """
 
     plan: Plan
     after_batch: Callable[[Fragment, int], None] = lambda _fragment, _walked: None
-    on_due: Callable[[Fragment, Instance], None] = lambda _fragment, _instance: None
+    on_due: Callable[[Fragment, Instance], None] | None = None
     is_stopped: Callable[[], bool] = lambda: False
     report: Report = field(default_factory=Report)
     crew: Crew = field(default_factory=Alone)

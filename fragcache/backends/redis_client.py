@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from django_redis import pool  # type: ignore[import-untyped]
 from django_redis.client import DefaultClient  # type: ignore[import-untyped]
@@ -31,26 +31,58 @@ DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
 #: redis-py's own retries wait for seconds.
 _RETRY: Final = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
 
-#: Writes a sealed value unless one of higher rank is there; see base.Advance. The rank lies in
+
+class Script(NamedTuple):
+    """A script of Redis that answers with a number for each of its keys."""
+
+    text: str
+    sha1: str
+
+
+def _script(text: str) -> Script:
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+#: Writes sealed values unless one of higher rank is there; see base.Advance. The rank lies in
 #: bytes 8 to 16; a number of Lua holds it exactly until the year 2255, and unlike its strings
 #: compares the same in every locale.
-#: ARGV: the value, what was seen, the highest rank that is believed, milliseconds or "".
-ADVANCE: Final = """
+#: ARGV: the highest rank that is believed, milliseconds or "", and for each key the value and
+#: what was seen. Answers 1 where it was written.
+ADVANCE: Final = _script("""
 local function rank(value)
   local high, low = struct.unpack('>I4I4', value, 9)
   return high * 4294967296 + low
 end
-local stored = redis.pcall('GET', KEYS[1])
-if type(stored) == 'string' and #stored >= 16 and string.sub(stored, 1, 2) == 'fc'
-   and stored ~= ARGV[2] then
+local function goes(stored, value, seen)
+  if type(stored) ~= 'string' or #stored < 16 or string.sub(stored, 1, 2) ~= 'fc'
+     or stored == seen then return true end
   local held = rank(stored)
-  if held > rank(ARGV[1]) and held <= tonumber(ARGV[3]) then return 0 end
+  return held <= rank(value) or held > tonumber(ARGV[1])
 end
-if ARGV[4] == '' then redis.call('SET', KEYS[1], ARGV[1])
-else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4]) end
-return 1
-"""
-ADVANCE_SHA1: Final = hashlib.sha1(ADVANCE.encode(), usedforsecurity=False).hexdigest()
+local written = {}
+for i, key in ipairs(KEYS) do
+  local value, seen = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  if not goes(redis.pcall('GET', key), value, seen) then written[i] = 0
+  else
+    if ARGV[2] == '' then redis.call('SET', key, value)
+    else redis.call('SET', key, value, 'PX', ARGV[2]) end
+    written[i] = 1
+  end
+end
+return written
+""")
+
+#: Lets values live on. ARGV: milliseconds or "". Answers 1 where there is a value.
+TOUCH: Final = _script("""
+local there = {}
+for i, key in ipairs(KEYS) do
+  if ARGV[1] == '' then
+    redis.call('PERSIST', key)
+    there[i] = redis.call('EXISTS', key)
+  else there[i] = redis.call('PEXPIRE', key, ARGV[1]) end
+end
+return there
+""")
 
 
 class RawClient(DefaultClient):  # type: ignore[misc]

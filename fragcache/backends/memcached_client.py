@@ -16,7 +16,6 @@ from pymemcache.client.base import Client
 from pymemcache.exceptions import (
     MemcacheClientError,
     MemcacheServerError,
-    MemcacheUnexpectedCloseError,
     MemcacheUnknownCommandError,
     MemcacheUnknownError,
 )
@@ -144,7 +143,8 @@ class Connection(Client):  # type: ignore[misc]
     def _receive(self) -> bytes:
         data: bytes = self.sock.recv(_READ_BYTES)
         if not data:
-            raise MemcacheUnexpectedCloseError
+            # pymemcache takes it for an error that the server reports.
+            raise ConnectionResetError("the server closed the connection")
         return data
 
     def _end(self, rest: bytes) -> None:

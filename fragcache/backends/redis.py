@@ -24,7 +24,13 @@ from fragcache.backends.questions import ask_all
 
 try:
     import django_redis.cache  # type: ignore[import-untyped]
-    from redis.exceptions import NoScriptError, RedisError, ResponseError
+    from redis.exceptions import (
+        BusyLoadingError,
+        MaxConnectionsError,
+        NoScriptError,
+        RedisError,
+        ResponseError,
+    )
 except ImportError as error:
     raise ImproperlyConfigured(
         f"RedisCache needs django-redis ({error}): pip install fragcache[redis]"
@@ -58,7 +64,11 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
 
     raw = True
     errors: ClassVar[tuple[type[Exception], ...]] = (RedisError, OSError)
-    refusals: ClassVar[tuple[type[Exception], ...]] = (ResponseError,)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (
+        ResponseError,
+        BusyLoadingError,
+        MaxConnectionsError,  # of its pool: the server knows nothing of it
+    )
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         options = {**DEFAULT_OPTIONS, **(params.get("OPTIONS") or {})}

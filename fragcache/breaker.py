@@ -16,6 +16,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from fragcache.locks import new_lock
+
 logger = logging.getLogger("fragcache")
 
 #: Failures in a row that open it; one where the cache was waited for in vain.

@@ -25,6 +25,9 @@ FAILURES: Final = 3
 #: Seconds between two probes, at first and at most.
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 4.0
+#: Seconds after which one that opens again begins with the first pause; sooner, with the last one:
+#: what answers a probe may be too slow for pages all the same.
+CALM: Final = 10.0
 #: By what part a pause is longer or shorter, so that processes do not all ask at once.
 JITTER: Final = 0.25
 #: Of its own: the sites' use of the module's is theirs to seed.
@@ -37,8 +40,10 @@ class Breaker:
     def __init__(self, name: str, probe: Callable[[], object]) -> None:
         self._name = name
         self._probe = probe
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._failures = 0
+        self._pause = FIRST_PAUSE
+        self._closed_at = -CALM
         self._prober: threading.Thread | None = None
         self._pid = os.getpid()
         #: When it opened, as a date; None while it is closed.
@@ -64,6 +69,8 @@ class Breaker:
                 return
             if self._failures < FAILURES and not was_waited_for:
                 return
+            if time.monotonic() - self._closed_at >= CALM:
+                self._pause = FIRST_PAUSE
             self.open_since = datetime.now(UTC)
         logger.warning("The guard of %s is open: it is not asked until it answers.", self._name)
         self._see_to_prober()
@@ -72,6 +79,7 @@ class Breaker:
         """Let the cache be asked again."""
         with self._lock:
             self._failures = 0
+            self._closed_at = time.monotonic()
             since, self.open_since = self.open_since, None
         if since is not None:
             seconds = (datetime.now(UTC) - since).total_seconds()
@@ -92,6 +100,11 @@ class Breaker:
             )
             self._prober.start()
 
+    def next_pause(self) -> float:
+        """Return the seconds until the next probe; the one after that is longer."""
+        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        return pause * _random.uniform(1 - JITTER, 1 + JITTER)
+
     def try_to_close(self) -> bool:
         """Ask the cache, and close if it answers; return whether it does."""
         try:
@@ -105,11 +118,11 @@ class Breaker:
 
 def _ask(of: weakref.ref[Breaker]) -> None:
     """Try to close a breaker until it is closed, or nobody has it any more."""
-    pause = FIRST_PAUSE
-    while True:
-        time.sleep(pause * _random.uniform(1 - JITTER, 1 + JITTER))
+    while (breaker := of()) is not None:
+        pause = breaker.next_pause()
+        del breaker
+        time.sleep(pause)
         breaker = of()
         if breaker is None or breaker.open_since is None or breaker.try_to_close():
             return
         del breaker
-        pause = min(2 * pause, LONGEST_PAUSE)

@@ -6,10 +6,8 @@ A socket's time-out is none: it begins anew with every byte that arrives.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
 from typing import Final
 
 #: Seconds past the deadline in which what has arrived already is still read: a thread that had to
@@ -19,11 +17,13 @@ GRACE: Final = 0.1
 
 @dataclass(slots=True)
 class Deadline:
-    """When waiting ends, in ``time.monotonic()``, and whether it was the server that was late."""
+    """When waiting ends, and whether the server was late; in force while its block is entered."""
 
+    #: In ``time.monotonic()``.
     until: float
     #: Whether bytes were there when the time was used up.
     was_answering: bool = False
+    _reset: Token[Deadline | None] | None = field(default=None, init=False)
 
     @property
     def left(self) -> float:
@@ -35,6 +35,14 @@ class Deadline:
         """Whether not even what has arrived may be read any more."""
         return time.monotonic() >= self.until + GRACE
 
+    def __enter__(self) -> Deadline:
+        self._reset = _current.set(self)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        assert self._reset is not None
+        _current.reset(self._reset)
+
 
 _current: ContextVar[Deadline | None] = ContextVar("fragcache_deadline", default=None)
 
@@ -44,12 +52,6 @@ def current() -> Deadline | None:
     return _current.get()
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[Deadline]:
-    """Let what waits within wait for so many seconds in all."""
-    deadline = Deadline(time.monotonic() + seconds)
-    reset = _current.set(deadline)
-    try:
-        yield deadline
-    finally:
-        _current.reset(reset)
+def within(seconds: float) -> Deadline:
+    """Return a deadline in so many seconds, for all that waits in its ``with``."""
+    return Deadline(time.monotonic() + seconds)

@@ -68,7 +68,7 @@ def _guarded(
             with limit:
                 result = call(*args, **kwargs)
     except CacheUnavailable as error:
-        _note_failure(cache, breaker, error, limit, time.monotonic() - began)
+        _note_failure(cache, breaker, error, limit)
         return fallback
     finally:
         if current is not None:
@@ -86,25 +86,23 @@ def _seconds_left(current: page.Page | None) -> float | None:
 
 
 def _note_failure(
-    cache: Store, breaker: Breaker, error: CacheUnavailable, limit: Deadline | None, waited: float
+    cache: Store, breaker: Breaker, error: CacheUnavailable, limit: Deadline | None
 ) -> None:
-    is_over = limit is not None and not limit.left
-    if limit is not None and is_over and not _is_fault_of_cache(limit, waited):
+    """Count a failure; one for lack of time tells nothing of a cache that was not waited for."""
+    if limit is not None and limit.was_missed and not _was_waited_for(limit):
+        if limit.in_vain:
+            breaker.fail(was_waited_for=False)
         _say_that_it_is_over(cache)
         return
     if not error.is_refusal:
-        breaker.fail(was_waited_for=is_over)
+        breaker.fail(was_waited_for=limit is not None and not limit.left)
     cause = type(error.__cause__).__name__
     degrade(Event.CACHE_ERROR, "", cause, "The cache is unavailable: %s", error)
 
 
-def _is_fault_of_cache(limit: Deadline, waited: float) -> bool:
-    """Whether a call whose time was used up tells that the cache is broken.
-
-    Not if it was answering, nor if most of the page's time had gone before.
-    """
+def _was_waited_for(limit: Deadline) -> bool:
     budget = conf.settings().PAGE_BUDGET
-    return not limit.was_answering and (budget is None or waited >= budget / 2)
+    return budget is None or limit.in_vain >= budget / 2
 
 
 def _say_that_it_is_over(cache: Store) -> None:

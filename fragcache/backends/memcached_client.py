@@ -21,7 +21,7 @@ from pymemcache.exceptions import (
 )
 
 from fragcache.backends.pieces import in_pieces
-from fragcache.backends.timed_socket import TimedSocket, connect_timeout
+from fragcache.backends.timed_socket import TimedSocket, connecting
 
 K = TypeVar("K")
 
@@ -132,11 +132,11 @@ class Connection(Client):  # type: ignore[misc]
 
     def _connect_in_time(self) -> None:
         usual = self.connect_timeout
-        self.connect_timeout = connect_timeout(usual)
-        try:
-            self._connect()
-        finally:
-            self.connect_timeout = usual
+        with connecting(usual) as self.connect_timeout:
+            try:
+                self._connect()
+            finally:
+                self.connect_timeout = usual
         if not self.tls_context:  # bytes of TLS that trickle in are bounded by time-outs alone
             self.sock = TimedSocket.over(self.sock)
 

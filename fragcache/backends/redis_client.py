@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from fragcache.backends import raw
-from fragcache.backends.timed_socket import TimedSocket, connect_timeout
+from fragcache.backends.timed_socket import TimedSocket, connecting
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
@@ -135,11 +135,11 @@ class TimedConnection(_Nameless, Connection):
 
     def _connect(self) -> TimedSocket:
         usual = self.socket_connect_timeout
-        self.socket_connect_timeout = connect_timeout(usual)
-        try:
-            return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
-        finally:
-            self.socket_connect_timeout = usual
+        with connecting(usual) as self.socket_connect_timeout:
+            try:
+                return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
+            finally:
+                self.socket_connect_timeout = usual
 
 
 class TimedUnixConnection(_Nameless, UnixDomainSocketConnection):

@@ -22,6 +22,8 @@ logger = logging.getLogger("fragcache")
 
 #: Failures in a row that open it; one where the cache was waited for in vain.
 FAILURES: Final = 3
+#: Seconds without any answer after which calls that had little time are failures as well.
+DOUBT: Final = 0.5
 #: Seconds between two probes, at first and at most.
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 4.0
@@ -42,6 +44,9 @@ class Breaker:
         self._probe = probe
         self._lock = new_lock()
         self._failures = 0
+        self._doubted_since: float | None = None
+        #: When it last answered, in ``time.monotonic()``.
+        self._answered_at = 0.0
         self._pause = FIRST_PAUSE
         self._closed_at = -CALM
         self._prober: threading.Thread | None = None
@@ -58,11 +63,29 @@ class Breaker:
 
     def succeed(self) -> None:
         """Note that the cache has answered."""
-        if self._failures:
-            self._failures = 0
+        self._answered_at = time.monotonic()
+        if self._failures or self._doubted_since is not None:
+            self._failures, self._doubted_since = 0, None
+
+    def doubt(self) -> None:
+        """Note that a call which had little time for it got no answer.
+
+        Many threads may be kept waiting by one short stall of a healthy server.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if self._doubted_since is None:
+                self._doubted_since = now
+            if now - self._doubted_since < DOUBT:
+                return
+        self.fail(was_waited_for=True)
+
+    def has_answered_since(self, moment: float) -> bool:
+        """Whether anybody got an answer after that moment in ``time.monotonic()``."""
+        return self._answered_at > moment
 
     def fail(self, *, was_waited_for: bool) -> None:
-        """Note a failure; ``was_waited_for``: it took as long as a call may take at all."""
+        """Note a failure; ``was_waited_for``: it took as long as a call may take, as for all."""
         with self._lock:
             self._failures += 1
             if self.open_since is not None:
@@ -78,7 +101,7 @@ class Breaker:
     def close(self) -> None:
         """Let the cache be asked again."""
         with self._lock:
-            self._failures = 0
+            self._failures, self._doubted_since = 0, None
             self._closed_at = time.monotonic()
             since, self.open_since = self.open_since, None
         if since is not None:

@@ -68,7 +68,7 @@ def _guarded(
             with limit:
                 result = call(*args, **kwargs)
     except CacheUnavailable as error:
-        _note_failure(cache, breaker, error, limit)
+        _note_failure(cache, breaker, error, limit, began)
         return fallback
     finally:
         if current is not None:
@@ -86,16 +86,17 @@ def _seconds_left(current: page.Page | None) -> float | None:
 
 
 def _note_failure(
-    cache: Store, breaker: Breaker, error: CacheUnavailable, limit: Deadline | None
+    cache: Store, breaker: Breaker, error: CacheUnavailable, limit: Deadline | None, began: float
 ) -> None:
     """Count a failure; one for lack of time tells nothing of a cache that was not waited for."""
     if limit is not None and limit.was_missed and not _was_waited_for(limit):
         if limit.in_vain:
-            breaker.fail(was_waited_for=False)
+            breaker.doubt()
         _say_that_it_is_over(cache)
         return
     if not error.is_refusal:
-        breaker.fail(was_waited_for=limit is not None and not limit.left)
+        is_over = limit is not None and not limit.left
+        breaker.fail(was_waited_for=is_over and not breaker.has_answered_since(began))
     cause = type(error.__cause__).__name__
     degrade(Event.CACHE_ERROR, "", cause, "The cache is unavailable: %s", error)
 

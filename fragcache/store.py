@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -209,8 +209,11 @@ class Store:
         try:
             # The first one may have to connect.
             for seconds in (PROBE_SECONDS, PROBE_SECONDS if budget is None else budget / 2):
-                with deadline.within(seconds), suppress(*self.backend.refusals):
+                with deadline.within(seconds):
                     ask()
+        except self.backend.errors as error:
+            if not self.backend.refuses(error):
+                raise
         finally:
             caches.close_all()
 
@@ -235,7 +238,7 @@ class Store:
         except self.backend.errors as error:
             raise CacheUnavailable(
                 f"alias {self.alias!r}: {type(error).__name__}: {error}",
-                is_refusal=isinstance(error, self.backend.refusals),
+                is_refusal=self.backend.refuses(error),
             ) from error
 
 

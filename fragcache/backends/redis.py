@@ -81,6 +81,10 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         super().__init__(server, {**params, "OPTIONS": options})  # type: ignore[call-arg, arg-type]
         self.max_value_bytes = options.get("MAX_VALUE_BYTES", _LARGEST_VALUE)
 
+    def refuses(self, error: Exception) -> bool:
+        # redis-py has no class of its own for this one.
+        return super().refuses(error) or "max number of clients reached" in str(error)
+
     def get(
         self, key: str, default: Any = None, version: int | None = None, client: Any = None
     ) -> Any:

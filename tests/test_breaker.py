@@ -13,6 +13,7 @@ import pytest
 
 from fragcache import breaker
 from fragcache.breaker import CALM, DOUBT, FAILURES, FIRST_PAUSE, JITTER, LONGEST_PAUSE, Breaker
+from fragcache.locks import new_lock
 from tests.pages import in_thread, later
 
 #: Seconds in which a thread must have done what it does.
@@ -26,7 +27,7 @@ class Cache:
         self.answers = False
         self.askers: list[threading.Thread] = []
         self.seconds = 0.0
-        self._asking = threading.Lock()
+        self._asking = new_lock()
         self.most_at_once = 0
 
     def probe(self) -> None:

@@ -7,7 +7,6 @@ thread asks, one for each process, in growing intervals with jitter.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
@@ -50,7 +49,6 @@ class Breaker:
         self._pause = FIRST_PAUSE
         self._closed_at = -CALM
         self._prober: threading.Thread | None = None
-        self._pid = os.getpid()
         #: When it opened, as a date; None while it is closed.
         self.open_since: datetime | None = None
 
@@ -111,10 +109,8 @@ class Breaker:
     def _see_to_prober(self) -> None:
         """Start the thread that asks, where there is none: after a fork it is the parent's."""
         with self._lock:
-            is_mine = self._pid == os.getpid()
-            if self._prober is not None and is_mine and self._prober.is_alive():
+            if self._prober is not None and self._prober.is_alive():
                 return
-            self._pid = os.getpid()
             self._prober = threading.Thread(
                 target=_ask,
                 args=(weakref.ref(self),),

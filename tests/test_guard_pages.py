@@ -35,6 +35,10 @@ pytestmark = pytest.mark.usefixtures("cards", "rows")
 #: How often a time is measured before it is believed to be too long: the machine is others' too.
 ATTEMPTS = 4
 LATER = 10
+OVER_BUDGET = (
+    "A page has waited for the cache alias 'faulty' as long as FRAGCACHE['PAGE_BUDGET'] allows; "
+    "the rest of it is built without."
+)
 
 each_server = pytest.mark.parametrize("name", SERVERS)
 
@@ -91,13 +95,14 @@ def assert_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @each_server
-@pytest.mark.parametrize("fault", [NARROW, Fault(latency=0.04)], ids=["narrow", "late"])
+@pytest.mark.parametrize("fault", [NARROW, Fault(latency=0.025)], ids=["narrow", "late"])
 def test_a_cache_that_answers_slowly_costs_a_page_its_budget_and_stays_in_use(
     server: Server, fault: Fault, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each of 50 replies comes soon enough by itself."""
     usual = uncached_seconds("single")
     with warm_site(server, "single", is_direct=False) as faulty:
+        caplog.clear()
         faulty.proxy.fault = fault
         times = [seconds_of("single") for _ in range(3)]
 
@@ -105,11 +110,7 @@ def test_a_cache_that_answers_slowly_costs_a_page_its_budget_and_stays_in_use(
         assert happened(Event.OVER_BUDGET) > 0
         assert happened(Event.HIT) > 0
         assert happened(Event.GUARD_OPEN) == 0
-    [record] = [record for record in caplog.records if record.name == "fragcache"]
-    assert record.message == (
-        "A page has waited for the cache alias 'faulty' as long as FRAGCACHE['PAGE_BUDGET'] "
-        "allows; the rest of it is built without."
-    )
+    assert [record.message for record in caplog.records].count(OVER_BUDGET) == 1
 
 
 @each_server

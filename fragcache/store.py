@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-#: What is looked for, and not found, to see whether a cache answers; and in how many seconds.
+#: What is looked for, and not found, to see whether a cache answers; in how many seconds it must,
+#: a connection included, and on an open one where no page has a budget.
 PROBE_KEY: Final = "fc1!probe"
 PROBE_SECONDS: Final = 1.0
 
@@ -61,7 +62,7 @@ class Store:
     @cached_property
     def writes(self) -> Breaker:
         """What tells whether the cache can be written to; what it refuses is no failure."""
-        return Breaker(f"the cache alias {self.alias!r}, for writing", self._probe)
+        return Breaker(f"the cache alias {self.alias!r}, for writing", self._probe_writing)
 
     @cached_property
     def is_shared(self) -> bool:
@@ -194,10 +195,25 @@ class Store:
             self.backend.delete_many(list(keys))
 
     def _probe(self) -> None:
-        """Ask the cache in a thread of its own; raise an exception where it does not answer."""
+        """Read in a thread of its own; raise an exception where that would keep pages waiting."""
+        self._question(lambda: self.backend.get_many([PROBE_KEY]))
+
+    def _probe_writing(self) -> None:
+        """Write what changes nothing, likewise, once the cache can be read from."""
+        if self.reads.open_since is not None:
+            raise CacheUnavailable(f"alias {self.alias!r} cannot be read from yet")
+        self._question(lambda: self.backend.touch_many([PROBE_KEY], 1))
+
+    def _question(self, ask: Callable[[], object]) -> None:
+        budget = conf.settings().PAGE_BUDGET
         try:
-            with deadline.within(PROBE_SECONDS):
-                self.backend.get_many([PROBE_KEY])
+            # The first one may have to connect.
+            for seconds in (PROBE_SECONDS, PROBE_SECONDS if budget is None else budget / 2):
+                with deadline.within(seconds):
+                    ask()
+        except self.backend.errors as error:
+            if not self.backend.refuses(error):
+                raise
         finally:
             caches.close_all()
 
@@ -222,7 +238,7 @@ class Store:
         except self.backend.errors as error:
             raise CacheUnavailable(
                 f"alias {self.alias!r}: {type(error).__name__}: {error}",
-                is_refusal=isinstance(error, self.backend.refusals),
+                is_refusal=self.backend.refuses(error),
             ) from error
 
 

@@ -11,6 +11,7 @@ import pytest
 from fragcache import counters, digests, fragment, manifest, registry
 from fragcache.reading import costs
 from fragcache.reading.doorkeeper import doorkeeper
+from tests.faulty_site import cards, rows  # noqa: F401
 from tests.fixtures import (  # noqa: F401
     artist_card,
     artists,

@@ -64,6 +64,10 @@ class FragmentBackend(BaseCache):
     #: How many copies of a small vital value are worth keeping, on different nodes.
     token_copies: int = 1
 
+    def refuses(self, error: Exception) -> bool:
+        """Whether one of ``errors`` is an answer."""
+        return isinstance(error, self.refusals)
+
     def set_many(
         self,
         data: Mapping[str, Any],

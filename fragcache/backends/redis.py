@@ -24,7 +24,13 @@ from fragcache.backends.questions import ask_all
 
 try:
     import django_redis.cache  # type: ignore[import-untyped]
-    from redis.exceptions import NoScriptError, RedisError, ResponseError
+    from redis.exceptions import (
+        BusyLoadingError,
+        MaxConnectionsError,
+        NoScriptError,
+        RedisError,
+        ResponseError,
+    )
 except ImportError as error:
     raise ImproperlyConfigured(
         f"RedisCache needs django-redis ({error}): pip install fragcache[redis]"
@@ -58,7 +64,11 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
 
     raw = True
     errors: ClassVar[tuple[type[Exception], ...]] = (RedisError, OSError)
-    refusals: ClassVar[tuple[type[Exception], ...]] = (ResponseError,)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (
+        ResponseError,
+        BusyLoadingError,
+        MaxConnectionsError,  # of its pool: the server knows nothing of it
+    )
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         options = {**DEFAULT_OPTIONS, **(params.get("OPTIONS") or {})}
@@ -70,6 +80,10 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
                 )
         super().__init__(server, {**params, "OPTIONS": options})  # type: ignore[call-arg, arg-type]
         self.max_value_bytes = options.get("MAX_VALUE_BYTES", _LARGEST_VALUE)
+
+    def refuses(self, error: Exception) -> bool:
+        # redis-py has no class of its own for this one.
+        return super().refuses(error) or "max number of clients reached" in str(error)
 
     def get(
         self, key: str, default: Any = None, version: int | None = None, client: Any = None

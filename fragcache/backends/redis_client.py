@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from fragcache.backends import raw
-from fragcache.backends.timed_socket import TimedSocket, connect_timeout
+from fragcache.backends.timed_socket import TimedSocket, connecting
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
@@ -30,6 +30,9 @@ DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
 #: Once more, at once: a server that was started anew has closed the connections of its pool.
 #: redis-py's own retries wait for seconds.
 _RETRY: Final = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+#: What redis-py gets unless OPTIONS say otherwise. By RESP3 each connection begins with a HELLO to
+#: wait for, and nothing here needs it.
+_CONNECTION_DEFAULTS: Final[Mapping[str, Any]] = {"retry": _RETRY, "protocol": 2}
 
 
 class Script(NamedTuple):
@@ -110,24 +113,36 @@ class _PoolsByOptions:
         if identity not in self._own_pools:
             made: ConnectionPool = factory.get_connection_pool(params)
             made.connection_class = _TIMED.get(made.connection_class, made.connection_class)
-            made.connection_kwargs.setdefault("retry", _RETRY)
+            for name, value in _CONNECTION_DEFAULTS.items():
+                made.connection_kwargs.setdefault(name, value)
             self._own_pools[identity] = made
         return self._own_pools[identity]
 
 
-class TimedConnection(Connection):
+class _Nameless:
+    """Does not tell the server which library it is: that takes two round trips to begin with."""
+
+    driver_info: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "driver_info" not in kwargs:
+            self.driver_info = None
+
+
+class TimedConnection(_Nameless, Connection):
     """A connection that keeps to the deadline in force, also while it connects."""
 
     def _connect(self) -> TimedSocket:
         usual = self.socket_connect_timeout
-        self.socket_connect_timeout = connect_timeout(usual)
-        try:
-            return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
-        finally:
-            self.socket_connect_timeout = usual
+        with connecting(usual) as self.socket_connect_timeout:
+            try:
+                return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
+            finally:
+                self.socket_connect_timeout = usual
 
 
-class TimedUnixConnection(UnixDomainSocketConnection):
+class TimedUnixConnection(_Nameless, UnixDomainSocketConnection):
     """The same over a socket of the file system."""
 
     def _connect(self) -> TimedSocket:

@@ -38,9 +38,16 @@ _random: Final = random.Random()  # noqa: S311 - no secret
 class Breaker:
     """Closed while a cache answers; ``probe`` returns normally once it does again."""
 
-    def __init__(self, name: str, probe: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        name: str,
+        probe: Callable[[], object],
+        tell: Callable[[datetime, bool], object] = lambda _since, _is_open: None,
+    ) -> None:
+        """``tell`` is told by the asking thread since when it is open, and whether it still is."""
         self._name = name
         self._probe = probe
+        self._tell = tell
         self._lock = new_lock()
         self._failures = 0
         self._doubted_since: float | None = None
@@ -126,17 +133,28 @@ class Breaker:
 
     def try_to_close(self) -> bool:
         """Ask the cache, and close if it answers; return whether it does."""
+        since = self.open_since
         try:
             self._probe()
         except Exception as error:  # noqa: BLE001 - whatever it is, the cache does not answer
             logger.debug("%s does not answer: %s", self._name, error)
+            self.tell()
             return False
         self.close()
+        if since is not None:
+            self._tell(since, False)
         return True
+
+    def tell(self) -> None:
+        """Tell others that it is open, if it is."""
+        if (since := self.open_since) is not None:
+            self._tell(since, True)
 
 
 def _ask(of: weakref.ref[Breaker]) -> None:
     """Try to close a breaker until it is closed, or nobody has it any more."""
+    if (breaker := of()) is not None:
+        breaker.tell()
     while (breaker := of()) is not None:
         pause = breaker.next_pause()
         del breaker

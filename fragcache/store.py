@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from fragcache.exceptions import CacheUnavailable, ReadOnly
 from fragcache.keys import MAX_BYTES
 from fragcache.local import LocalCache
 from fragcache.page import now
+from fragcache.signals import guard_probed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,12 +59,12 @@ class Store:
     @cached_property
     def reads(self) -> Breaker:
         """What tells whether the cache can be read from."""
-        return Breaker(f"the cache alias {self.alias!r}, for reading", self._probe)
+        return self._breaker("reading", self._probe)
 
     @cached_property
     def writes(self) -> Breaker:
         """What tells whether the cache can be written to; what it refuses is no failure."""
-        return Breaker(f"the cache alias {self.alias!r}, for writing", self._probe_writing)
+        return self._breaker("writing", self._probe_writing)
 
     @cached_property
     def is_shared(self) -> bool:
@@ -216,6 +218,15 @@ class Store:
                 raise
         finally:
             caches.close_all()
+
+    def _breaker(self, purpose: str, probe: Callable[[], None]) -> Breaker:
+        alias = self.alias
+
+        def tell(since: datetime, is_open: bool) -> None:
+            about = {"alias": alias, "purpose": purpose, "opened_at": since, "is_open": is_open}
+            guard_probed.send_robust(Breaker, **about)
+
+        return Breaker(f"the cache alias {alias!r}, for {purpose}", probe, tell)
 
     def _sealed(self, entries: Mapping[str, Entry]) -> dict[str, bytes]:
         seal, physical_key = self._ring.seal, self.physical_key

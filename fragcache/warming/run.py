@@ -92,6 +92,9 @@ class Run:
         walk.begin()
         try:
             for unit in walk.units(rank):
+                if self.is_stopped():
+                    self.report.status = Status.INTERRUPTED
+                    return
                 walk.pending += 1
                 self._take(crew.submit(unit))
                 if self.is_stopped():

@@ -65,6 +65,8 @@ def work(told: bytes, *, tells_due: bool) -> tuple[Outcome, list[Instance]]:
     Raises:
         CacheUnavailable: the cache does not answer.
     """
+    if _allowance.is_stopped():  # it waited for a worker, and is not begun
+        return Outcome(is_incomplete=True), []
     close_old_connections()
     unit = _unpacked(told)
     due: list[Instance] = []

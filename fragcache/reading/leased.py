@@ -18,7 +18,7 @@ from fragcache.page import Page
 from fragcache.reading import costs
 from fragcache.reading.batch import Batch
 from fragcache.reading.filling import fill
-from fragcache.reading.stored import look
+from fragcache.reading.stored import Stored, look
 from fragcache.slots import Slot
 
 #: Seconds between two looks for what another process renders, at first and at most.
@@ -48,10 +48,13 @@ def lease_life(batch: Batch, number: int) -> float:
 
 
 def fill_leased(batch: Batch, slots: Sequence[Slot], page: Page) -> Iterator[dict[str, str]]:
-    """Yield the HTML of slots by base: first what is rendered here, then what others render."""
-    names = {slot.base: lease_name(batch, slot) for slot in slots if slot.tokens}
-    won = _take(batch, names)
-    if won is None:
+    """Yield the HTML of slots by base: first what is rendered here, then what others render.
+
+    What may not be stored takes no lease, but waits for those who have one.
+    """
+    names = {slot.base: lease_name(batch, slot) for slot in slots if slot.current}
+    won = _take(batch, {slot.base: names[slot.base] for slot in slots if slot.tokens})
+    if won is None or not names:
         yield fill(batch, slots, page, may_store=True)
         return
     lost = {slot.base: slot for slot in slots if slot.base in names and slot.base not in won}
@@ -62,9 +65,12 @@ def fill_leased(batch: Batch, slots: Sequence[Slot], page: Page) -> Iterator[dic
 
 def _take(batch: Batch, names: Mapping[str, str]) -> set[str] | None:
     """Return the bases whose leases were taken; None where nobody needs any, or can have one."""
-    cache, seconds = batch.cache, lease_life(batch, len(names))
-    if not (names and cache.is_shared and costs.are_worth_a_lease(batch.fragment.name)):
+    cache = batch.cache
+    if not (cache.is_shared and costs.are_worth_a_lease(batch.fragment.name)):
         return None
+    if not names:
+        return set()
+    seconds = lease_life(batch, len(names))
     taken = writing(cache, None, leases.take, cache, names.values(), seconds)
     return None if taken is None else {base for base, name in names.items() if name in taken}
 
@@ -98,24 +104,44 @@ def _await(
     """Yield what other processes store; render what they leave, or do not give in time."""
     deadline = time.monotonic() + patience(batch, len(lost))
     pause = FIRST_LOOK
+    denied: set[str] = set()
     while lost and time.monotonic() < deadline:
         time.sleep(pause * _random.uniform(0.5, 1.0))
         pause = min(2 * pause, LAST_LOOK)
-        wanted = [names[base] for base in lost]
-        found = reading(batch.cache, None, look, batch, list(lost.values()), wanted)
+        found = _look(batch, lost, names, page)
         if found is None:
             break
         yield {base: found.html[base] for base in list(lost) if base in found.html}
         states = {base: found.states[names[base]] for base in lost if base not in found.html}
         lost = {base: lost[base] for base in states}
-        if free := {base: names[base] for base, state in states.items() if state is State.FREE}:
-            won = _take(batch, free) or set()
-            yield _render(batch, [lost.pop(base) for base in won], names, page)
-        if refused := [lost.pop(base) for base in states if _is_refused(states, base, lost)]:
-            yield fill(batch, refused, page, may_store=False)
+        free = {base: names[base] for base, state in states.items() if state is State.FREE}
+        won = _take(batch, {base: name for base, name in free.items() if lost[base].tokens})
+        if won is None:
+            yield fill(batch, [lost.pop(base) for base in free], page, may_store=True)
+            continue
+        yield _render(batch, [lost.pop(base) for base in won], names, page)
+        # What is free twice and cannot be taken is a lease that the cache refuses to hold.
+        free_still = free.keys() - won
+        given_up = {base for base, state in states.items() if state is State.REFUSED}
+        given_up |= denied & free_still
+        denied = free_still - given_up
+        if given_up:
+            yield fill(batch, [lost.pop(base) for base in given_up], page, may_store=False)
     if lost:
         yield fill(batch, list(lost.values()), page, may_store=False)
 
 
-def _is_refused(states: Mapping[str, State], base: str, lost: Mapping[str, Slot]) -> bool:
-    return base in lost and states[base] is State.REFUSED
+def _look(
+    batch: Batch, lost: Mapping[str, Slot], names: Mapping[str, str], page: Page
+) -> Stored | None:
+    """Return what is stored by now; None where the cache does not answer.
+
+    A look that is answered takes nothing of the page's time for its cache: what is waited for is a
+    render.
+    """
+    waited = page.waited
+    wanted = [names[base] for base in lost]
+    found = reading(batch.cache, None, look, batch, list(lost.values()), wanted)
+    if found is not None:
+        page.waited = waited
+    return found

@@ -24,6 +24,9 @@ from fragcache.slots import Slot
 #: Seconds between two looks for what another process renders, at first and at most.
 FIRST_LOOK: Final = 0.005
 LAST_LOOK: Final = 0.05
+#: After so many looks at a lease that is free and cannot be taken, nobody is thought to render:
+#: the cache refuses to hold it, or nobody is there who may store.
+FREE_LOOKS: Final = 3
 #: Of its own: the sites' use of the module's is theirs to seed.
 _random: Final = random.Random()  # noqa: S311 - no secret
 #: Seconds beyond the life of a lease for which it is waited.
@@ -104,7 +107,7 @@ def _await(
     """Yield what other processes store; render what they leave, or do not give in time."""
     deadline = time.monotonic() + patience(batch, len(lost))
     pause = FIRST_LOOK
-    denied: set[str] = set()
+    denied = dict.fromkeys(lost, 0)
     while lost and time.monotonic() < deadline:
         time.sleep(pause * _random.uniform(0.5, 1.0))
         pause = min(2 * pause, LAST_LOOK)
@@ -115,16 +118,18 @@ def _await(
         states = {base: found.states[names[base]] for base in lost if base not in found.html}
         lost = {base: lost[base] for base in states}
         free = {base: names[base] for base, state in states.items() if state is State.FREE}
-        won = _take(batch, {base: name for base, name in free.items() if lost[base].tokens})
-        if won is None:
+        free_to_take = {base: name for base, name in free.items() if lost[base].tokens}
+        won = _take(batch, free_to_take) if free else set()
+        if won is None:  # by now they are known to be cheap, or the cache takes no writes
             yield fill(batch, [lost.pop(base) for base in free], page, may_store=True)
-            continue
-        yield _render(batch, [lost.pop(base) for base in won], names, page)
-        # What is free twice and cannot be taken is a lease that the cache refuses to hold.
-        free_still = free.keys() - won
-        given_up = {base for base, state in states.items() if state is State.REFUSED}
-        given_up |= denied & free_still
-        denied = free_still - given_up
+            won = set(free)
+        else:
+            yield _render(batch, [lost.pop(base) for base in won], names, page)
+        for base in free.keys() - won:
+            denied[base] += 1
+        given_up = [
+            base for base in lost if states[base] is State.REFUSED or denied[base] >= FREE_LOOKS
+        ]
         if given_up:
             yield fill(batch, [lost.pop(base) for base in given_up], page, may_store=False)
     if lost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 import warnings
@@ -511,8 +512,22 @@ class TestFork:
         assert first.answer == "<1>"
 
     def test_nor_for_a_lock_that_a_thread_of_the_parent_held(self, site: Site) -> None:
-        with flights._flights._lock:
-            assert self.forked(lambda: site.read(1)) == {"answer": "<1>"}
+        is_held = threading.Event()
+
+        def hold() -> None:
+            with flights._flights._lock:
+                is_held.set()
+                time.sleep(0.2)
+
+        def read() -> str:
+            signal.alarm(SOON)
+            return site.read(1)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        assert is_held.wait(SOON)
+        assert self.forked(read) == {"answer": "<1>"}
+        holder.join()
 
 
 @any_cache

@@ -12,6 +12,8 @@ import time
 from collections.abc import Container, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from fragcache.locks import new_lock
+
 #: Of which cache and instance, in which state, under which tokens.
 Key = tuple[str, str, str, bytes | None]
 
@@ -61,14 +63,13 @@ class Board:
     """The flights of all threads of the process."""
 
     def __init__(self) -> None:
+        self._lock = new_lock()
         self.forget()
-        if hasattr(os, "register_at_fork"):
-            # The threads that would end them, or hold the lock, are the parent's.
+        if hasattr(os, "register_at_fork"):  # the threads that would end them are the parent's
             os.register_at_fork(after_in_child=self.forget)
 
     def forget(self) -> None:
         """Begin with an empty board."""
-        self._lock = threading.Lock()
         self._flights: dict[Key, Flight] = {}
         self._landed: dict[Key, _Landing] = {}
         self._characters = 0

@@ -45,7 +45,10 @@ class Slot:
     #: The stored head, and the bytes it was read from.
     head: Head | None = None
     head_bytes: bytes | None = None
+    #: Those to store under; None where nothing may be stored.
     tokens: bytes | None = None
+    #: Those that an entry of another thread or process is current under.
+    current: bytes | None = None
     output: Output | None = None
     #: Whether the cache has confirmed that it keeps the output.
     is_stored: bool = False

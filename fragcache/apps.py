@@ -11,8 +11,11 @@ class FragcacheConfig(AppConfig):
     def ready(self) -> None:
         """Import each app's ``fragments.py``, as Django's admin does with ``admin.py``."""
         from fragcache.checks import check_caches, check_fragments, check_plan, check_settings
+        from fragcache.signals import guard_probed
+        from fragcache.stats.outages import note
 
         autodiscover_modules("fragments")
+        guard_probed.connect(note, dispatch_uid="fragcache.stats.outages")
         checks.register(check_settings, checks.Tags.caches)
         checks.register(check_caches, checks.Tags.caches)
         checks.register(check_plan, checks.Tags.database)

@@ -36,6 +36,7 @@ RESERVED: Final = frozenset({"f", "items", "request", "using", "default", "stora
 CONSTANTS: Final = frozenset({str, SafeString, int, bool, type(None)})
 #: How many combinations of further arguments are remembered of a fragment.
 _RESTS: Final = 1024
+_new = tuple.__new__
 
 
 class Instance(NamedTuple):
@@ -76,6 +77,19 @@ class Parameters:
         """
         bound = self.bind(args, kwargs or {})
         return Instance(bound, encode_arguments(self.canonical(bound)))
+
+    def instances(self, pks: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Instance]:
+        """Return the instances of primary keys, as rows have them, with further arguments.
+
+        Raises:
+            As ``instance``.
+        """
+        if self.pk_type is None or not pks:
+            return [self.instance((pk,), kwargs) for pk in pks]
+        # Optimisation: all of them have the same further arguments.
+        further = self.bind((None,), kwargs)[1:]
+        encoded = self.encoded(pks, kwargs)
+        return [_new(Instance, ((pk, *further), one)) for pk, one in zip(pks, encoded, strict=True)]
 
     def encoded(self, items: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
         """Return the arguments of many calls as keys have them; a tuple is several arguments.

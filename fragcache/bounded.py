@@ -8,9 +8,10 @@ microseconds, of cachetools' LRUCache 25, a third of what a page of a hundred fr
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
+
+from fragcache.locks import new_lock
 
 V = TypeVar("V")
 
@@ -21,7 +22,7 @@ class Bounded(Generic[V]):
     def __init__(self, max_size: int, size_of: Callable[[V], int]) -> None:
         self._half = max_size // 2
         self._size_of = size_of
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._young: dict[Hashable, V] = {}
         self._old: dict[Hashable, V] = {}
         self._young_size = self._old_size = 0

@@ -7,7 +7,6 @@ thread asks, one for each process, in growing intervals with jitter.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
@@ -16,13 +15,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from fragcache.locks import new_lock
+
 logger = logging.getLogger("fragcache")
 
 #: Failures in a row that open it; one where the cache was waited for in vain.
 FAILURES: Final = 3
+#: Seconds without any answer after which calls that had little time are failures as well.
+DOUBT: Final = 0.5
 #: Seconds between two probes, at first and at most.
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 4.0
+#: Seconds after which one that opens again begins with the first pause; sooner, with the last one:
+#: what answers a probe may be too slow for pages all the same.
+CALM: Final = 10.0
 #: By what part a pause is longer or shorter, so that processes do not all ask at once.
 JITTER: Final = 0.25
 #: Of its own: the sites' use of the module's is theirs to seed.
@@ -32,13 +38,24 @@ _random: Final = random.Random()  # noqa: S311 - no secret
 class Breaker:
     """Closed while a cache answers; ``probe`` returns normally once it does again."""
 
-    def __init__(self, name: str, probe: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        name: str,
+        probe: Callable[[], object],
+        tell: Callable[[datetime, bool], object] = lambda _since, _is_open: None,
+    ) -> None:
+        """``tell`` is told by the asking thread since when it is open, and whether it still is."""
         self._name = name
         self._probe = probe
-        self._lock = threading.Lock()
+        self._tell = tell
+        self._lock = new_lock()
         self._failures = 0
+        self._doubted_since: float | None = None
+        #: When it last answered, in ``time.monotonic()``.
+        self._answered_at = 0.0
+        self._pause = FIRST_PAUSE
+        self._closed_at = -CALM
         self._prober: threading.Thread | None = None
-        self._pid = os.getpid()
         #: When it opened, as a date; None while it is closed.
         self.open_since: datetime | None = None
 
@@ -51,17 +68,37 @@ class Breaker:
 
     def succeed(self) -> None:
         """Note that the cache has answered."""
-        if self._failures:
-            self._failures = 0
+        self._answered_at = time.monotonic()
+        if self._failures or self._doubted_since is not None:
+            self._failures, self._doubted_since = 0, None
+
+    def doubt(self) -> None:
+        """Note that a call which had little time for it got no answer.
+
+        Many threads may be kept waiting by one short stall of a healthy server.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if self._doubted_since is None:
+                self._doubted_since = now
+            if now - self._doubted_since < DOUBT:
+                return
+        self.fail(was_waited_for=True)
+
+    def has_answered_since(self, moment: float) -> bool:
+        """Whether anybody got an answer after that moment in ``time.monotonic()``."""
+        return self._answered_at > moment
 
     def fail(self, *, was_waited_for: bool) -> None:
-        """Note a failure; ``was_waited_for``: it took as long as a call may take at all."""
+        """Note a failure; ``was_waited_for``: it took as long as a call may take, as for all."""
         with self._lock:
             self._failures += 1
             if self.open_since is not None:
                 return
             if self._failures < FAILURES and not was_waited_for:
                 return
+            if time.monotonic() - self._closed_at >= CALM:
+                self._pause = FIRST_PAUSE
             self.open_since = datetime.now(UTC)
         logger.warning("The guard of %s is open: it is not asked until it answers.", self._name)
         self._see_to_prober()
@@ -69,7 +106,8 @@ class Breaker:
     def close(self) -> None:
         """Let the cache be asked again."""
         with self._lock:
-            self._failures = 0
+            self._failures, self._doubted_since = 0, None
+            self._closed_at = time.monotonic()
             since, self.open_since = self.open_since, None
         if since is not None:
             seconds = (datetime.now(UTC) - since).total_seconds()
@@ -78,10 +116,8 @@ class Breaker:
     def _see_to_prober(self) -> None:
         """Start the thread that asks, where there is none: after a fork it is the parent's."""
         with self._lock:
-            is_mine = self._pid == os.getpid()
-            if self._prober is not None and is_mine and self._prober.is_alive():
+            if self._prober is not None and self._prober.is_alive():
                 return
-            self._pid = os.getpid()
             self._prober = threading.Thread(
                 target=_ask,
                 args=(weakref.ref(self),),
@@ -90,24 +126,40 @@ class Breaker:
             )
             self._prober.start()
 
+    def next_pause(self) -> float:
+        """Return the seconds until the next probe; the one after that is longer."""
+        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        return pause * _random.uniform(1 - JITTER, 1 + JITTER)
+
     def try_to_close(self) -> bool:
         """Ask the cache, and close if it answers; return whether it does."""
+        since = self.open_since
         try:
             self._probe()
         except Exception as error:  # noqa: BLE001 - whatever it is, the cache does not answer
             logger.debug("%s does not answer: %s", self._name, error)
+            self.tell()
             return False
         self.close()
+        if since is not None:
+            self._tell(since, False)
         return True
+
+    def tell(self) -> None:
+        """Tell others that it is open, if it is."""
+        if (since := self.open_since) is not None:
+            self._tell(since, True)
 
 
 def _ask(of: weakref.ref[Breaker]) -> None:
     """Try to close a breaker until it is closed, or nobody has it any more."""
-    pause = FIRST_PAUSE
-    while True:
-        time.sleep(pause * _random.uniform(1 - JITTER, 1 + JITTER))
+    if (breaker := of()) is not None:
+        breaker.tell()
+    while (breaker := of()) is not None:
+        pause = breaker.next_pause()
+        del breaker
+        time.sleep(pause)
         breaker = of()
         if breaker is None or breaker.open_since is None or breaker.try_to_close():
             return
         del breaker
-        pause = min(2 * pause, LONGEST_PAUSE)

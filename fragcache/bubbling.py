@@ -18,28 +18,50 @@ class Shown:
     #: The axes of the fragments that were shown.
     axes: set[str] = field(default_factory=set)
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self.includes or self.has_unstorable or self.axes)
+
     def take_over(self, other: Shown) -> None:
         self.includes |= other.includes
         self.has_unstorable |= other.has_unstorable
         self.axes |= other.axes
+
+    def together_with(self, other: Shown) -> Shown:
+        both = Shown()
+        both.take_over(self)
+        both.take_over(other)
+        return both
 
 
 _shown: ContextVar[Shown | None] = ContextVar("fragcache_shown", default=None)
 
 
 class recorded:
-    """Record what is shown within; an outer recording takes it over at the end."""
+    """Record what is shown within; an outer recording takes it over."""
 
     __slots__ = ("_inner", "_outer", "_reset")
 
-    def __enter__(self) -> Shown:
+    def __enter__(self) -> recorded:
         self._outer = _shown.get()
         self._inner = Shown()
         self._reset = _shown.set(self._inner)
-        return self._inner
+        return self
+
+    def part(self) -> Shown:
+        """Return what was shown since it began, or since the part before; not to be changed."""
+        part = self._inner
+        if not part.is_empty:  # optimisation: most show nothing of note, and one record does
+            self._hand_over()
+            self._inner = Shown()
+            _shown.set(self._inner)
+        return part
 
     def __exit__(self, *_error: object) -> None:
         _shown.reset(self._reset)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
         if self._outer is not None:
             self._outer.take_over(self._inner)
 

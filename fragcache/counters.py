@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter
 from enum import StrEnum
 from typing import Final
 
+from fragcache.locks import new_lock
 from fragcache.signals import degraded
 
 logger = logging.getLogger("fragcache")
@@ -41,7 +41,7 @@ class Event(StrEnum):
 
 _counts: Counter[tuple[str, Event]] = Counter()
 _last_logged: dict[tuple[str, str], float] = {}
-_lock = threading.Lock()
+_lock = new_lock()
 
 
 def count(event: Event, fragment: str = "", times: int = 1) -> None:

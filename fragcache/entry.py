@@ -28,10 +28,10 @@ FUTURE_TOLERANCE_US: Final = 5_000_000
 #: Two tokens of 16 bytes: the fragment's, and the instance's stamp (zeros without one).
 NO_TOKENS: Final = bytes(32)
 
-_PREFIX = struct.Struct(">2sBBI")
-_FIXED = struct.Struct(">QQQ4s32sB")
-#: Both in one, for the opening of every hit.
+_PREFIX_BYTES = struct.calcsize(">2sBBI")
+#: What stands before the tagged fields, prefix and all.
 _HEADER = struct.Struct(">2sBBI QQQ4s32sB")
+_FIXED_BYTES = _HEADER.size - _PREFIX_BYTES
 _FIELD = struct.Struct(">BI")
 _MAC_BYTES = 16
 _FINGERPRINT_BYTES = 4
@@ -119,13 +119,15 @@ class Ring:
 
     def seal(self, key: str, entry: Entry) -> bytes:
         """Return ``entry`` as bytes that only ``open`` under the same ``key`` believes."""
-        flags = _HAS_CRITICAL if _critical(entry.tagged) else 0
-        fixed = _FIXED.pack(
-            entry.as_of, entry.built_at, entry.fresh_until, self._fingerprint, entry.tokens, flags
+        kind, payload, as_of, built_at, fresh_until, tokens, tagged = entry
+        flags = _HAS_CRITICAL if entry.has_critical else 0
+        length = _FIXED_BYTES + len(tagged)
+        moments = as_of, built_at, fresh_until
+        fixed = _HEADER.pack(
+            MAGIC, FORMAT, kind, length, *moments, self._fingerprint, tokens, flags
         )
-        prefix = _PREFIX.pack(MAGIC, FORMAT, entry.kind, len(fixed) + len(entry.tagged))
-        head = prefix + fixed + entry.tagged
-        return head + _mac(self._state, key, head, entry.payload) + entry.payload
+        head = fixed + tagged
+        return b"".join((head, _mac(self._state, key, head, payload), payload))
 
     def open(self, key: str, data: bytes) -> Entry | Unsealed:
         """Return the entry that ``data`` holds, or why it is not believed; raises nothing."""
@@ -143,7 +145,7 @@ class Ring:
         state = self._states.get(fingerprint)
         if state is None:
             return Unsealed.UNKNOWN_KEY
-        end = _PREFIX.size + length
+        end = _PREFIX_BYTES + length
         payload = data[end + _MAC_BYTES :]
         if not compare_digest(data[end : end + _MAC_BYTES], _mac(state, key, data[:end], payload)):
             return Unsealed.FORGED
@@ -160,9 +162,12 @@ class Ring:
 
 def pack_fields(fields: Mapping[Field, bytes]) -> bytes:
     """Return tagged fields as a header holds them, critical ones first."""
-    return b"".join(
-        [_FIELD.pack(tag, len(fields[tag])) + fields[tag] for tag in sorted(fields, reverse=True)]
-    )
+    return b"".join([pack_field(tag, fields[tag]) for tag in sorted(fields, reverse=True)])
+
+
+def pack_field(tag: Field, content: bytes) -> bytes:
+    """Return one tagged field, for those who know the order: that of ``pack_fields``."""
+    return _FIELD.pack(tag, len(content)) + content
 
 
 def rank(data: bytes) -> int:

@@ -30,7 +30,7 @@ def reading(
 
     That is so as well where a page has no time left to ask it, or its breaker is open.
     """
-    return _guarded(cache, cache.reads, fallback, lambda: call(*args, **kwargs))
+    return _guarded(cache, cache.reads, fallback, call, *args, **kwargs)
 
 
 def writing(
@@ -40,27 +40,41 @@ def writing(
 
     A cache that takes no writes is read from all the same.
     """
-    return _guarded(cache, cache.writes, fallback, lambda: call(*args, **kwargs))
+    return _guarded(cache, cache.writes, fallback, call, *args, **kwargs)
 
 
-def _guarded(cache: Store, breaker: Breaker, fallback: R, call: Callable[[], R]) -> R:
+def _guarded(
+    cache: Store,
+    breaker: Breaker,
+    fallback: R,
+    call: Callable[P, R],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
     if not breaker.allows():
         count(Event.GUARD_OPEN)
         return fallback
     current = page.active()
     left = _seconds_left(current)
-    if left is None:
-        return _attempt(cache, breaker, fallback, call, None)
-    if left <= 0:
+    if left is not None and left <= 0:
         _say_that_it_is_over(cache)
         return fallback
+    limit = None if left is None else deadline.within(left)
     began = time.monotonic()
     try:
-        with deadline.within(left) as limit:
-            return _attempt(cache, breaker, fallback, call, limit)
+        if limit is None:
+            result = call(*args, **kwargs)
+        else:
+            with limit:
+                result = call(*args, **kwargs)
+    except CacheUnavailable as error:
+        _note_failure(cache, breaker, error, limit, began)
+        return fallback
     finally:
         if current is not None:
             current.waited += time.monotonic() - began
+    breaker.succeed()
+    return result
 
 
 def _seconds_left(current: page.Page | None) -> float | None:
@@ -71,33 +85,25 @@ def _seconds_left(current: page.Page | None) -> float | None:
     return budget - current.waited if current.is_visited else None
 
 
-def _attempt(
-    cache: Store, breaker: Breaker, fallback: R, call: Callable[[], R], limit: Deadline | None
-) -> R:
-    began = time.monotonic()
-    try:
-        result = call()
-    except CacheUnavailable as error:
-        waited = time.monotonic() - began
-        if limit is not None and not limit.left and not _is_fault_of_cache(limit, waited):
-            _say_that_it_is_over(cache)
-            return fallback
-        if not error.is_refusal:
-            breaker.fail(was_waited_for=limit is not None and not limit.left)
-        cause = type(error.__cause__).__name__
-        degrade(Event.CACHE_ERROR, "", cause, "The cache is unavailable: %s", error)
-        return fallback
-    breaker.succeed()
-    return result
+def _note_failure(
+    cache: Store, breaker: Breaker, error: CacheUnavailable, limit: Deadline | None, began: float
+) -> None:
+    """Count a failure; one for lack of time tells nothing of a cache that was not waited for."""
+    if limit is not None and limit.was_missed and not _was_waited_for(limit):
+        if limit.in_vain:
+            breaker.doubt()
+        _say_that_it_is_over(cache)
+        return
+    if not error.is_refusal:
+        is_over = limit is not None and not limit.left
+        breaker.fail(was_waited_for=is_over and not breaker.has_answered_since(began))
+    cause = type(error.__cause__).__name__
+    degrade(Event.CACHE_ERROR, "", cause, "The cache is unavailable: %s", error)
 
 
-def _is_fault_of_cache(limit: Deadline, waited: float) -> bool:
-    """Whether a call whose time was used up tells that the cache is broken.
-
-    Not if it was answering, nor if most of the page's time had gone before.
-    """
+def _was_waited_for(limit: Deadline) -> bool:
     budget = conf.settings().PAGE_BUDGET
-    return not limit.was_answering and (budget is None or waited >= budget / 2)
+    return budget is None or limit.in_vain >= budget / 2
 
 
 def _say_that_it_is_over(cache: Store) -> None:

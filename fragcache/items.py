@@ -34,11 +34,13 @@ def load(
     queryset = rows(fragment)
     if queryset is None or not all(arguments):
         return list(arguments)
-    keys = [fragment.parameters.primary_key(bound[0]) for bound in arguments]
+    kind, primary_key = fragment.parameters.pk_type, fragment.parameters.primary_key
+    # Optimisation: keys as rows have them, which warming lists, are their own canonical form.
+    keys = [bound[0] if type(bound[0]) is kind else primary_key(bound[0]) for bound in arguments]
     objects = {
         key: bound[0]
         for key, bound in zip(keys, arguments, strict=True)
-        if isinstance(bound[0], Model)
+        if key is not bound[0] and isinstance(bound[0], Model)
     }
     found = {} if fresh else objects
     wanted = set(keys) - found.keys()

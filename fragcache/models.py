@@ -98,3 +98,26 @@ class WarmBatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.fragment}, {self.get_status_display()}"
+
+
+class Outage(models.Model):
+    """How long one process has left a cache alone that did not answer."""
+
+    alias = models.CharField(_("cache alias"), max_length=255)
+    #: "reading" or "writing"
+    purpose = models.CharField(_("purpose"), max_length=20)
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveIntegerField(_("process"))
+    began_at = models.DateTimeField(_("began at"))
+    #: The last sign that it goes on; without one for a while, its process is gone.
+    seen_at = models.DateTimeField(_("last sign at"))
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("outage")
+        verbose_name_plural = _("outages")
+        ordering = ["-began_at", "-pk"]
+        indexes = [models.Index(fields=["began_at"], name="fragcache_outage_began")]
+
+    def __str__(self) -> str:
+        return f"{self.began_at:%Y-%m-%d %H:%M:%S}, {self.host}: {self.alias}, {self.purpose}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
@@ -20,8 +19,7 @@ from fragcache.digests import includes_digest
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
 
 
-@dataclass(slots=True, kw_only=True)
-class Output:
+class Output(NamedTuple):
     """What one render gave."""
 
     html: str
@@ -93,24 +91,25 @@ def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) ->
         return []
     template = fragment.get_template()
     began = time.perf_counter_ns()
-    with recorded() as in_contexts:
+    with recorded() as recording:
         contexts = _contexts(fragment, arguments)
-    share = (time.perf_counter_ns() - began) // len(arguments)
+        in_contexts = recording.part()
+    began_next = time.perf_counter_ns()
+    share = (began_next - began) // len(arguments)
     outputs = []
-    for context in contexts:
-        began = time.perf_counter_ns()
-        with recorded() as shown:
+    with recorded() as recording:
+        for context in contexts:
+            began = began_next
             html, includes = templates.render(template, context)
-            note_includes(includes)
-        shown.take_over(in_contexts)
-        outputs.append(
-            Output(
-                html=html,
-                payload=_payload(fragment, html, shown),
-                cost=(share + time.perf_counter_ns() - began) // 1000,
-                includes=tuple(sorted(shown.includes)) if shown.includes else (),
-            )
-        )
+            if includes:
+                note_includes(includes)
+            shown = recording.part()
+            if not in_contexts.is_empty:
+                shown = shown.together_with(in_contexts)
+            payload = _payload(fragment, html, shown)
+            began_next = time.perf_counter_ns()
+            cost = (share + began_next - began) // 1000
+            outputs.append(Output(html, payload, cost, tuple(sorted(shown.includes))))
     return outputs
 
 
@@ -118,7 +117,7 @@ def _payload(fragment: Fragment, html: str, shown: Shown) -> bytes | None:
     """Return an output that is the same for all who will find it, and can be told to be current."""
     if shown.has_unstorable:
         return None
-    if others := shown.axes.difference(fragment.axes):
+    if shown.axes and (others := shown.axes.difference(fragment.axes)):
         degrade(
             Event.NOT_STORED,
             fragment.name,

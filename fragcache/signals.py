@@ -11,3 +11,7 @@ from django.dispatch import Signal
 #: sender), ``fragment`` (its name, or "" for the cache as a whole), ``cause`` and ``times``. A
 #: receiver is called while a visitor waits; what it raises is logged.
 degraded: Final = Signal()
+
+#: A guard has opened, has asked its cache in vain, or is closed again. Sent by the thread that
+#: asks, with ``alias``, ``purpose`` ("reading" or "writing"), ``opened_at`` and ``is_open``.
+guard_probed: Final = Signal()

@@ -7,7 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from django.template import TemplateSyntaxError
@@ -16,7 +16,7 @@ from fragcache.arguments import Instance
 from fragcache.counters import Event, count, degrade
 from fragcache.declarations import Fragment
 from fragcache.digests import includes_digest
-from fragcache.entry import Entry, Field, Kind, pack_fields
+from fragcache.entry import Entry, Field, Kind, pack_field
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.keys import entry_key, head_key, suffix
 from fragcache.page import now
@@ -45,7 +45,10 @@ class Slot:
     #: The stored head, and the bytes it was read from.
     head: Head | None = None
     head_bytes: bytes | None = None
+    #: Those to store under; None where nothing may be stored.
     tokens: bytes | None = None
+    #: Those that an entry of another thread or process is current under.
+    current: bytes | None = None
     output: Output | None = None
     #: Whether the cache has confirmed that it keeps the output.
     is_stored: bool = False
@@ -96,9 +99,8 @@ def write_entries(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> Wr
     Raises:
         CacheUnavailable: the cache does not answer.
     """
-    entries = {
-        entry_key(slot.base, slot.suffix, store.room): _entry(fragment, slot) for slot in slots
-    }
+    room, maker = store.room, _Maker(fragment)
+    entries = {entry_key(slot.base, slot.suffix, room): maker.entry(slot) for slot in slots}
     refused = store.write_many(entries, fragment.life)
     count(Event.STORED, fragment.name, len(entries) - len(refused))
     for reason, times in Counter(refused.values()).items():
@@ -110,8 +112,9 @@ def write_entries(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> Wr
             *(fragment.name, store.alias, times, reason.removesuffix(".")),
             times=times,
         )
-    confirmed = {key: entry for key, entry in entries.items() if key not in refused}
-    return Written(confirmed, refused)
+    for key in refused:
+        del entries[key]
+    return Written(entries, refused)
 
 
 def write_heads(
@@ -122,21 +125,20 @@ def write_heads(
     Raises:
         CacheUnavailable: the cache does not answer.
     """
+    room, maker = store.room, _Maker(fragment)
     heads, seen, superseded = {}, {}, []
     for slot in slots:
-        if entry_key(slot.base, slot.suffix, store.room) not in confirmed:
+        own = slot.suffix
+        if entry_key(slot.base, own, room) not in confirmed:
             continue
-        key = head_key(slot.base, slot.digest, store.room)
+        key = head_key(slot.base, slot.digest, room)
         former = slot.head.suffix if slot.head else ""
-        predecessor = (
-            former if former != slot.suffix else slot.head.predecessor if slot.head else ""
-        )
-        head = Head(suffix=slot.suffix, predecessor=predecessor)
-        heads[key] = _sealed(fragment, slot, Kind.HEAD, head.pack())
+        predecessor = former if former != own else slot.head.predecessor if slot.head else ""
+        heads[key] = maker.head(slot, Head(own, predecessor))
         if slot.head_bytes is not None:
             seen[key] = slot.head_bytes
-        if former and former != slot.suffix:
-            superseded.append(entry_key(slot.base, former, store.room))
+        if former and former != own:
+            superseded.append(entry_key(slot.base, former, room))
     store.advance_many(heads, head_life(fragment), seen)
     stale = max(fragment.stale_while_revalidate, fragment.stale_if_error)
     store.touch_many(superseded, max(stale, SUPERSEDED_LIFE))
@@ -164,38 +166,61 @@ def includes_are_current(recorded: bytes | None) -> bool:
         return False
 
 
-def _entry(fragment: Fragment, slot: Slot) -> Entry:
-    assert slot.output is not None
-    assert slot.output.payload is not None
-    return _sealed(fragment, slot, Kind.HTML, slot.output.payload)
+class _Maker:
+    """Makes what is sealed of the slots of one batch, which have a good part in common."""
+
+    def __init__(self, fragment: Fragment) -> None:
+        max_age = fragment.effective_max_age
+        self._built_at = now()
+        self._fresh_until = 0 if max_age is None else self._built_at + int(max_age * _SECOND)
+        self._writer = pack_field(Field.WRITER, _writer(os.getpid()))
+
+    def entry(self, slot: Slot) -> Entry:
+        """Return the entry of a rendered slot."""
+        assert slot.output is not None
+        assert slot.output.payload is not None
+        assert slot.version is not None
+        # From the highest tag to the lowest.
+        tagged = (
+            _includes(slot.output)
+            + self._writer
+            + pack_field(Field.COST, min(slot.output.cost, _LARGEST_COST).to_bytes(4))
+            + _digest_field(slot.digest)
+            + pack_field(Field.VERSION, slot.version.encoded.encode())
+        )
+        return self._made(slot, Kind.HTML, slot.output.payload, tagged)
+
+    def head(self, slot: Slot, head: Head) -> Entry:
+        """Return the head of a rendered slot."""
+        assert slot.output is not None
+        return self._made(slot, Kind.HEAD, head.pack(), _includes(slot.output))
+
+    def _made(self, slot: Slot, kind: Kind, payload: bytes, tagged: bytes) -> Entry:
+        assert slot.version is not None
+        assert slot.tokens is not None
+        return Entry(
+            kind,
+            payload,
+            slot.version.as_of,
+            self._built_at,
+            self._fresh_until,
+            slot.tokens,
+            tagged,
+        )
 
 
-def _sealed(fragment: Fragment, slot: Slot, kind: Kind, payload: bytes) -> Entry:
-    assert slot.output is not None
-    assert slot.version is not None
-    assert slot.tokens is not None
-    built_at = now()
-    max_age = fragment.effective_max_age
-    fields: dict[Field, bytes] = {}
-    if kind == Kind.HTML:
-        fields[Field.VERSION] = slot.version.encoded.encode()
-        fields[Field.DIGEST] = slot.digest.encode()
-        fields[Field.COST] = min(slot.output.cost, _LARGEST_COST).to_bytes(4)
-        fields[Field.WRITER] = _writer(os.getpid())
-    if slot.output.includes:
-        names = slot.output.includes
-        fields[Field.INCLUDES] = "\n".join((includes_digest(names), *names)).encode()
-    return Entry(
-        kind=kind,
-        payload=payload,
-        as_of=slot.version.as_of,
-        built_at=built_at,
-        fresh_until=0 if max_age is None else built_at + int(max_age * _SECOND),
-        tokens=slot.tokens,
-        tagged=pack_fields(fields),
-    )
+def _includes(output: Output) -> bytes:
+    names = output.includes
+    if not names:
+        return b""
+    return pack_field(Field.INCLUDES, "\n".join((includes_digest(names), *names)).encode())
 
 
 @cache
 def _writer(pid: int) -> bytes:
     return f"{socket.gethostname()}:{pid}".encode()
+
+
+@lru_cache(maxsize=256)
+def _digest_field(digest: str) -> bytes:
+    return pack_field(Field.DIGEST, digest.encode())

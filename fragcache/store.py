@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -21,12 +22,14 @@ from fragcache.exceptions import CacheUnavailable, ReadOnly
 from fragcache.keys import MAX_BYTES
 from fragcache.local import LocalCache
 from fragcache.page import now
+from fragcache.signals import guard_probed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-#: What is looked for, and not found, to see whether a cache answers; and in how many seconds.
+#: What is looked for, and not found, to see whether a cache answers; in how many seconds it must,
+#: a connection included, and on an open one where no page has a budget.
 PROBE_KEY: Final = "fc1!probe"
 PROBE_SECONDS: Final = 1.0
 
@@ -56,12 +59,12 @@ class Store:
     @cached_property
     def reads(self) -> Breaker:
         """What tells whether the cache can be read from."""
-        return Breaker(f"the cache alias {self.alias!r}, for reading", self._probe)
+        return self._breaker("reading", self._probe)
 
     @cached_property
     def writes(self) -> Breaker:
         """What tells whether the cache can be written to; what it refuses is no failure."""
-        return Breaker(f"the cache alias {self.alias!r}, for writing", self._probe)
+        return self._breaker("writing", self._probe_writing)
 
     @cached_property
     def is_shared(self) -> bool:
@@ -174,10 +177,9 @@ class Store:
         """
         if not entries:
             return set()
-        values = {
-            key: Advance(value=data, seen=(seen or {}).get(key))
-            for key, data in self._sealed(entries).items()
-        }
+        known = seen or {}
+        sealed = self._sealed(entries)
+        values = {key: Advance(data, known.get(key)) for key, data in sealed.items()}
         with self._writing():
             return set(self.backend.advance_many(values, timeout))
 
@@ -195,12 +197,36 @@ class Store:
             self.backend.delete_many(list(keys))
 
     def _probe(self) -> None:
-        """Ask the cache in a thread of its own; raise an exception where it does not answer."""
+        """Read in a thread of its own; raise an exception where that would keep pages waiting."""
+        self._question(lambda: self.backend.get_many([PROBE_KEY]))
+
+    def _probe_writing(self) -> None:
+        """Write what changes nothing, likewise, once the cache can be read from."""
+        if self.reads.open_since is not None:
+            raise CacheUnavailable(f"alias {self.alias!r} cannot be read from yet")
+        self._question(lambda: self.backend.touch_many([PROBE_KEY], 1))
+
+    def _question(self, ask: Callable[[], object]) -> None:
+        budget = conf.settings().PAGE_BUDGET
         try:
-            with deadline.within(PROBE_SECONDS):
-                self.backend.get_many([PROBE_KEY])
+            # The first one may have to connect.
+            for seconds in (PROBE_SECONDS, PROBE_SECONDS if budget is None else budget / 2):
+                with deadline.within(seconds):
+                    ask()
+        except self.backend.errors as error:
+            if not self.backend.refuses(error):
+                raise
         finally:
             caches.close_all()
+
+    def _breaker(self, purpose: str, probe: Callable[[], None]) -> Breaker:
+        alias = self.alias
+
+        def tell(since: datetime, is_open: bool) -> None:
+            about = {"alias": alias, "purpose": purpose, "opened_at": since, "is_open": is_open}
+            guard_probed.send_robust(Breaker, **about)
+
+        return Breaker(f"the cache alias {alias!r}, for {purpose}", probe, tell)
 
     def _sealed(self, entries: Mapping[str, Entry]) -> dict[str, bytes]:
         seal, physical_key = self._ring.seal, self.physical_key
@@ -223,7 +249,7 @@ class Store:
         except self.backend.errors as error:
             raise CacheUnavailable(
                 f"alias {self.alias!r}: {type(error).__name__}: {error}",
-                is_refusal=isinstance(error, self.backend.refusals),
+                is_refusal=self.backend.refuses(error),
             ) from error
 
 

@@ -118,11 +118,14 @@ def _is_absent_key(variable: Variable, context: Context) -> bool:
 
 def _dynamic_includes(render_state: Mapping[Any, Any]) -> tuple[str, ...]:
     # IncludeNode.render() keeps what it loaded under itself, by the tuple of names tried.
+    nodes = [node for node in render_state if isinstance(node, IncludeNode)]
+    if not nodes:  # optimisation: most templates include nothing
+        return ()
     names = {
         template.name
-        for node, loaded in render_state.items()
-        if isinstance(node, IncludeNode) and _literal(node.template) is None
-        for template in loaded.values()
+        for node in nodes
+        if _literal(node.template) is None
+        for template in render_state[node].values()
     }
     return tuple(sorted(names))
 

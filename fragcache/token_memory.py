@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from fragcache.locks import new_lock
 from fragcache.records import Token
 
 #: More remembered tokens than this, and all are forgotten: costs some renders, never truth.
@@ -32,7 +32,7 @@ class Memory:
     """What this process knows of tokens."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._known: dict[tuple[str, TokenName], Known] = {}
 
     def note(

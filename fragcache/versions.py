@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django.db import connections
-from django.db.models import Model, QuerySet
+from django.db.models import Model, QuerySet, TextField
 from django.db.models.functions import Now
 
 from fragcache import items, transactions
@@ -18,6 +19,8 @@ from fragcache.exceptions import ImproperlyDeclared
 from fragcache.keys import encode_version, microseconds
 from fragcache.page import Page, now
 from fragcache.row_reading import carried
+
+_new = tuple.__new__
 
 
 class Version(NamedTuple):
@@ -56,26 +59,44 @@ def of_instances(
 
 def read_rows(
     queryset: QuerySet[Any], paths: Sequence[str], owner: str
-) -> Iterable[tuple[Any, Version]]:
+) -> list[tuple[Any, Version]]:
     """Return (primary key, version) of each row; ``as_of`` is the database's clock.
 
     Raises:
         ImproperlyDeclared: a path leads over a relation to many rows.
     """
-    seen = set()
-    for pk, *values, moment in queryset.values_list("pk", *paths, Now()):
-        if pk in seen:
-            raise ImproperlyDeclared(
-                f"{owner}: its version {', '.join(paths)} has several values for {pk!r}: neither "
-                "a path nor a filter of items may lead over a relation to many rows. Use a "
-                "function as version, or distinct()."
-            )
-        seen.add(pk)
-        value = values[0] if len(values) == 1 else tuple(values)
-        yield pk, Version(encoded=encode_version(value), as_of=_clock(moment, queryset.db))
+    # A text where the database has no times (SQLite), which is not parsed for each row.
+    rows = list(queryset.values_list("pk", *paths, Now(output_field=TextField())))
+    if not rows:
+        return []
+    _check_unique([row[0] for row in rows], paths, owner)
+    # SQLite's clock runs on while rows are read: only its first answer is surely not too late.
+    as_of = _clock(rows[0][-1], queryset.db)
+    if len(paths) == 1:
+        return [(pk, _version(value, as_of)) for pk, value, _moment in rows]
+    return [(pk, _version(tuple(values), as_of)) for pk, *values, _moment in rows]
 
 
-def _clock(moment: dt.datetime, alias: str) -> int:
+def _check_unique(pks: Sequence[Any], paths: Sequence[str], owner: str) -> None:
+    if len(set(pks)) == len(pks):
+        return
+    [(pk, _times)] = Counter(pks).most_common(1)
+    raise ImproperlyDeclared(
+        f"{owner}: its version {', '.join(paths)} has several values for {pk!r}: neither "
+        "a path nor a filter of items may lead over a relation to many rows. Use a "
+        "function as version, or distinct()."
+    )
+
+
+def _version(value: Any, as_of: int) -> Version:
+    # Optimisation: most versions are times.
+    usual = type(value) is dt.datetime
+    encoded = str(microseconds(value)) if usual else encode_version(value)
+    return _new(Version, (encoded, as_of))
+
+
+def _clock(answer: dt.datetime | str, alias: str) -> int:
+    moment = dt.datetime.fromisoformat(answer) if isinstance(answer, str) else answer
     # With USE_TZ=False PostgreSQL answers in the connection's time zone, SQLite in UTC.
     zone = connections[alias].timezone_name if connections[alias].vendor != "sqlite" else "UTC"
     aware = moment if moment.tzinfo else moment.replace(tzinfo=zoneinfo.ZoneInfo(zone))

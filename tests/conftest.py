@@ -11,6 +11,9 @@ import pytest
 from fragcache import counters, digests, fragment, manifest, registry
 from fragcache.reading import costs
 from fragcache.reading.doorkeeper import doorkeeper
+from fragcache.signals import guard_probed
+from fragcache.stats.outages import note
+from tests.faulty_site import cards, rows  # noqa: F401
 from tests.fixtures import (  # noqa: F401
     artist_card,
     artists,
@@ -34,6 +37,14 @@ def clean_slate() -> Iterator[None]:
     registry._fragments.clear()
     registry._fragments.update(declared)
     forget()
+
+
+@pytest.fixture(autouse=True)
+def unrecorded_outages(request: pytest.FixtureRequest) -> None:
+    """The threads of guards leave the test's database alone; but in tests of outages."""
+    guard_probed.disconnect(dispatch_uid="fragcache.stats.outages")
+    if request.node.get_closest_marker("outages") is not None:
+        guard_probed.connect(note, dispatch_uid="fragcache.stats.outages")
 
 
 @pytest.fixture(autouse=True)

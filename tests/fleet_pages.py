@@ -148,6 +148,7 @@ class SharedPages(FleetPages):
         assert store().reads.open_since is None
         assert store().writes.open_since is None
 
+    @pytest.mark.leases
     def test_what_is_new_while_a_node_is_lost_is_stored(
         self, cache_alias: str, greeting: Fragment, renders: list[str], lose: Callable[[], None]
     ) -> None:

@@ -173,6 +173,26 @@ def test_every_way_to_give_arguments_binds_them_alike(declare: Declare, given: i
         assert three.parameters.bind(args, kwargs) == expected
 
 
+@pytest.mark.parametrize("choices", [{}, {"variant": "row"}, {"variant": mark_safe("row")}])
+def test_instances_of_many_keys_are_those_of_each(card: Fragment, choices: dict[str, Any]) -> None:
+    pks = [1, 12, 2**63]
+
+    instances = card.parameters.instances(pks, choices)
+
+    assert instances == [card.parameters.instance((pk,), choices) for pk in pks]
+    assert card.parameters.instances([], choices) == []
+
+
+@pytest.mark.parametrize("pks", [[ID], [ID.hex, str(ID)]], ids=["as rows have them", "texts"])
+def test_instances_of_keys_in_other_forms_are_those_of_each(note: Fragment, pks: list[Any]) -> None:
+    assert note.parameters.instances(pks, {}) == [note.parameters.instance((pk,)) for pk in pks]
+
+
+def test_choices_that_are_none_are_refused_of_many_keys(card: Fragment) -> None:
+    with pytest.raises(InvalidArguments, match="variant='wide' is not among its choices"):
+        card.parameters.instances([1], {"variant": "wide"})
+
+
 def test_a_fragment_without_parameters_has_one_instance(declare: Declare) -> None:
     @declare("x.html", name="library.menu", model=Album)
     def menu() -> dict[str, Any]:

@@ -225,5 +225,6 @@ def test_counters_are_replaced_wherever_a_module_holds_them(
         assert counters.totals() == {}
 
     assert {"fragcache.counters.count", "fragcache.hot_path.note"} <= set(replaced)
+    assert {"fragcache.reading.fetching.reading", "fragcache.guard.writing"} <= set(replaced)
     hot_path.note(Event.HIT)
     assert sum(counters.totals().values()) == 1

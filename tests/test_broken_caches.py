@@ -197,7 +197,7 @@ class TestAltered:
     ) -> None:
         """A later release's compressed entry, say, must not be shown as it is."""
         [entry] = store().read_many([stored[0]]).values()
-        later = entry._replace(tagged=entry.tagged + pack_fields({Field.COMPRESSION: b"zstd"}))
+        later = entry._replace(tagged=pack_fields({Field.COMPRESSION: b"zstd"}) + entry.tagged)
         store().write_many({stored[0]: later}, None)
 
         assert_replaced(Event.UNBELIEVED)

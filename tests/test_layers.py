@@ -16,7 +16,7 @@ PLACE_IT = "has no layer: place it in LAYERS of tests/test_layers.py."
 
 #: From the lowest to the highest. A module may import those of its own layer and of lower ones.
 LAYERS: dict[str, str] = {
-    "foundations": "bounded conf exceptions signals suggestions",
+    "foundations": "bounded conf exceptions locks signals suggestions",
     "values": "keys entry",
     "storage": (
         "backends breaker counters deadline guard leases local page records store token_memory "

@@ -12,7 +12,6 @@ import pytest
 from pymemcache.exceptions import (
     MemcacheClientError,
     MemcacheServerError,
-    MemcacheUnexpectedCloseError,
     MemcacheUnknownCommandError,
     MemcacheUnknownError,
 )
@@ -42,11 +41,11 @@ def no_connection_is_left() -> Iterator[None]:
         (b"CLIENT_ERROR bad command line format\r\n", MemcacheClientError),
         (b"ERROR\r\n", MemcacheUnknownCommandError),
         (b"HTTP/1.1 400 Bad Request\r\n", MemcacheUnknownError),
-        (b"VALUE :1:a 0 5\r\nab", MemcacheUnexpectedCloseError),
-        (b"VALUE :1:a 0", MemcacheUnexpectedCloseError),
+        (b"VALUE :1:a 0 5\r\nab", ConnectionResetError),
+        (b"VALUE :1:a 0", ConnectionResetError),
         (b"VALUE :1:a 0 many\r\n", MemcacheUnknownError),
         (b"VALUE\r\n", MemcacheUnknownError),
-        (b"", MemcacheUnexpectedCloseError),
+        (b"", ConnectionResetError),
     ],
 )
 def test_a_server_that_speaks_another_language_is_an_error_and_is_left(

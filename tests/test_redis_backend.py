@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from fragcache.backends import Advance
+from fragcache.backends import Advance, redis
 from fragcache.backends.redis import RedisCache
 from fragcache.testing.advancing import now, sealed
 from tests.backends import freeze, new_cache
@@ -81,7 +81,8 @@ def test_each_bulk_call_is_one_round_trip(redis_url: str) -> None:
         cache = cache_at(f"redis://{relay.address}/0")
         values = {f"trip:{number}": sealed(now()) for number in range(50)}
         advances = {key: Advance(value) for key, value in values.items()}
-        cache.advance_many(advances, 60)  # connects, and loads the script
+        cache.advance_many(advances, 60)  # connects, and loads a script
+        cache.touch_many(list(values), 60)  # loads the other
         calls: list[Callable[[], object]] = [
             lambda: cache.get_many(list(values)),
             lambda: cache.set_many(values, 60),
@@ -95,6 +96,27 @@ def test_each_bulk_call_is_one_round_trip(redis_url: str) -> None:
             with relay.counting() as trips:
                 call()
             assert trips.count == 1
+
+
+@pytest.mark.parametrize("is_one_server", [True, False], ids=["one server", "cluster"])
+def test_what_a_script_answers_is_of_each_key_in_a_batch_of_any_size(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, is_one_server: bool
+) -> None:
+    """Of one server many keys are one command; on a cluster they lie on different servers."""
+    monkeypatch.setattr(redis, "is_one_server", lambda _client: is_one_server)
+    cache, moment = cache_at(redis_url), now()
+    keys = [f"script:{number}" for number in range(2 * redis._KEYS_AT_ONCE + 1)]
+    there, later = keys[::3], keys[::6]
+    cache.delete_many(keys)
+    cache.set_many({key: sealed(moment + (key in later)) for key in there}, 60)
+
+    for seconds in (60, None):
+        assert cache.touch_many(keys, seconds) == [key for key in keys if key not in there]
+    new = {key: Advance(sealed(moment, key.encode())) for key in keys}
+    assert cache.advance_many(new, 60) == later
+    found = cache.get_many(keys)
+    assert {key for key in keys if found[key] == new[key].value} == set(keys) - set(later)
+    cache.delete_many(keys)
 
 
 def test_a_frozen_server_costs_the_timeout_once(server: Server) -> None:

@@ -70,7 +70,7 @@ def test_a_call_that_is_interrupted_leaves_its_replies_to_nobody(
 
     monkeypatch.setattr(connection, "read_response", read_once)
     with pytest.raises(KeyboardInterrupt):
-        cache.touch_many(["a", "absent", "b"], 60)
+        cache.set_many({"a": b"1", "b": b"2", "c": b"3"}, 60)
     monkeypatch.undo()
     assert not connection.is_connected
     assert cache.get_many(["a", "b"]) == {"a": b"1", "b": b"2"}

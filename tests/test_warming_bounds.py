@@ -14,7 +14,7 @@ from fragcache.keys import base_key, encode_axes, entry_key, suffix
 from fragcache.store import store
 from fragcache.warming import Plan, Report, Run, Status
 from fragcache.warming.allowance import Allowance, Bounds
-from tests.fixtures import any_cache
+from tests.fixtures import RoundTrips, any_cache
 from tests.warming import all_fresh, counted, warm
 
 pytestmark = [any_cache, pytest.mark.usefixtures("cache_alias")]
@@ -169,6 +169,21 @@ class TestMaxRate:
 
         assert time.monotonic() - began < 2
         assert (report.status, len(shelf.rendered)) == (Status.INCOMPLETE, 1)
+
+
+class TestStopping:
+    def test_a_batch_that_was_begun_is_finished(self, shelf: Shelf, trips: RoundTrips) -> None:
+        """The signal comes when its heads have been read, and nothing was rendered yet."""
+
+        def is_stopped() -> bool:
+            return any(len(trip.keys) > 2 for trip in trips.of("get_many"))
+
+        report = Run(
+            Plan(fragments=[shelf.fragment], batch_size=4), is_stopped=is_stopped
+        ).execute()
+
+        assert report.status is Status.INTERRUPTED
+        assert counted(report) == {"planned": 4, "rendered": 4, "stored": 4}
 
 
 class TestAllowance:

@@ -323,7 +323,7 @@ class TestDeletedRows:
                 Album.objects.filter(title="Ella's").delete()
                 yield batch
 
-        monkeypatch.setattr("fragcache.warming.run.batches", deleted_meanwhile)
+        monkeypatch.setattr("fragcache.warming.walks.batches", deleted_meanwhile)
 
         assert counted(warm(fragment)) == {"planned": 5, "rendered": 4, "stored": 4}
 

@@ -42,7 +42,7 @@ def _stubs() -> dict[Callable[..., Any], Stub]:
         and name != "reset"
         and function.__annotations__.get("return") in {None, "None"}
     ]
-    shields = [guard.shielded] if hasattr(guard, "shielded") else []
+    shields = [guard.reading, guard.writing]
     return dict.fromkeys(counting, _nothing) | dict.fromkeys(shields, _unshielded)
 
 
@@ -50,5 +50,7 @@ def _nothing(*_args: object, **_kwargs: object) -> None:
     return None
 
 
-def _unshielded(_fallback: object, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _unshielded(
+    _cache: object, _fallback: object, call: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
     return call(*args, **kwargs)

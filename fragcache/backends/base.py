@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, default_key_func
 
@@ -29,8 +29,7 @@ class NodeLost(ConnectionError):
     """A server of several, whose answer was needed, does not give one; others work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(NamedTuple):
     """A sealed value that replaces none of higher rank, unless that one is ``seen``."""
 
     value: bytes
@@ -68,6 +67,10 @@ class FragmentBackend(BaseCache):
     max_value_bytes: int | None = None
     #: How many copies of a small vital value are worth keeping, on different nodes.
     token_copies: int = 1
+
+    def refuses(self, error: Exception) -> bool:
+        """Whether one of ``errors`` is an answer."""
+        return isinstance(error, self.refusals)
 
     def set_many(
         self,

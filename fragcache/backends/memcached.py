@@ -33,7 +33,7 @@ except ImportError as error:
         f"MemcachedCache needs pymemcache ({error}): pip install fragcache[memcached]"
     ) from error
 
-from pymemcache.exceptions import MemcacheServerError
+from pymemcache.exceptions import MemcacheClientError, MemcacheServerError
 
 from fragcache.backends.memcached_client import expiry, server_error, storing, why_refused
 from fragcache.backends.memcached_fleet import Fleet
@@ -61,7 +61,11 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
     """
 
     errors: ClassVar[tuple[type[Exception], ...]] = ERRORS
-    refusals: ClassVar[tuple[type[Exception], ...]] = (MemcacheServerError, NodeLost)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (
+        MemcacheServerError,
+        MemcacheClientError,
+        NodeLost,
+    )
 
     def __init__(self, server: str | Sequence[str], params: dict[str, Any]) -> None:
         given = params.get("OPTIONS") or {}

@@ -16,13 +16,12 @@ from pymemcache.client.base import Client
 from pymemcache.exceptions import (
     MemcacheClientError,
     MemcacheServerError,
-    MemcacheUnexpectedCloseError,
     MemcacheUnknownCommandError,
     MemcacheUnknownError,
 )
 
 from fragcache.backends.pieces import in_pieces
-from fragcache.backends.timed_socket import TimedSocket, connect_timeout
+from fragcache.backends.timed_socket import TimedSocket, connecting
 
 K = TypeVar("K")
 
@@ -133,18 +132,19 @@ class Connection(Client):  # type: ignore[misc]
 
     def _connect_in_time(self) -> None:
         usual = self.connect_timeout
-        self.connect_timeout = connect_timeout(usual)
-        try:
-            self._connect()
-        finally:
-            self.connect_timeout = usual
+        with connecting(usual) as self.connect_timeout:
+            try:
+                self._connect()
+            finally:
+                self.connect_timeout = usual
         if not self.tls_context:  # bytes of TLS that trickle in are bounded by time-outs alone
             self.sock = TimedSocket.over(self.sock)
 
     def _receive(self) -> bytes:
         data: bytes = self.sock.recv(_READ_BYTES)
         if not data:
-            raise MemcacheUnexpectedCloseError
+            # pymemcache takes it for an error that the server reports.
+            raise ConnectionResetError("the server closed the connection")
         return data
 
     def _end(self, rest: bytes) -> None:

@@ -11,6 +11,7 @@ what reads fragments degrades by itself, and counts it.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import parse_qs, urlsplit
@@ -25,7 +26,13 @@ from fragcache.backends.questions import ask_all
 
 try:
     import django_redis.cache  # type: ignore[import-untyped]
-    from redis.exceptions import NoScriptError, RedisError, ResponseError
+    from redis.exceptions import (
+        BusyLoadingError,
+        MaxConnectionsError,
+        NoScriptError,
+        RedisError,
+        ResponseError,
+    )
 except ImportError as error:
     raise ImproperlyConfigured(
         f"RedisCache needs django-redis ({error}): pip install fragcache[redis]"
@@ -35,17 +42,20 @@ from fragcache.backends.redis_client import (
     ADVANCE,
     DEFAULT_OPTIONS,
     SENTINEL_OPTIONS,
+    TOUCH,
     RawClient,
-    advance_command,
+    Script,
     expiry,
 )
-from fragcache.backends.redis_pipeline import Command, exchange
+from fragcache.backends.redis_pipeline import Command, exchange, is_one_server
 
 if TYPE_CHECKING:
     from redis import Redis
 
 #: proto-max-bulk-len: a larger value breaks the connection off.
 _LARGEST_VALUE: Final = 512 * 2**20
+#: Of one call of a script.
+_KEYS_AT_ONCE: Final = 100
 #: What would bring pickle back, or break what is stored as it is.
 _REFUSED_OPTIONS: Final = ("SERIALIZER", "COMPRESSOR")
 
@@ -58,7 +68,11 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
 
     raw = True
     errors: ClassVar[tuple[type[Exception], ...]] = (RedisError, OSError)
-    refusals: ClassVar[tuple[type[Exception], ...]] = (ResponseError,)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (
+        ResponseError,
+        BusyLoadingError,
+        MaxConnectionsError,  # of its pool: the server knows nothing of it
+    )
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         given = params.get("OPTIONS") or {}
@@ -67,6 +81,10 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         _check(server, options)
         super().__init__(server, {**params, "OPTIONS": options})  # type: ignore[call-arg, arg-type]
         self.max_value_bytes = options.get("MAX_VALUE_BYTES", _LARGEST_VALUE)
+
+    def refuses(self, error: Exception) -> bool:
+        # redis-py has no class of its own for this one.
+        return super().refuses(error) or "max number of clients reached" in str(error)
 
     def get(
         self, key: str, default: Any = None, version: int | None = None, client: Any = None
@@ -140,16 +158,8 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
     ) -> list[str]:
         names = list(keys)
         seconds = self.lifetime(timeout)
-        physical = self.make_keys(names, version)
-        commands: list[Command]
-        if seconds is None:
-            commands = [
-                command for name in physical for command in (("PERSIST", name), ("EXISTS", name))
-            ]
-            replies = _accepted(self._pipelined(commands))[1::2]
-        else:
-            commands = [("PEXPIRE", name, int(seconds * 1000)) for name in physical]
-            replies = _accepted(self._pipelined(commands))
+        milliseconds = "" if seconds is None else int(seconds * 1000)
+        replies = self._scripted(TOUCH, self.make_keys(names, version), (milliseconds,))
         return [name for name, reply in zip(names, replies, strict=True) if not reply]
 
     def delete_many(self, keys: Iterable[str], version: int | None = None) -> None:
@@ -164,16 +174,14 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
     ) -> list[str]:
         refused = self.too_large({key: advance.value for key, advance in values.items()})
         sent = [key for key in values if key not in refused]
-        seconds, limit = self.lifetime(timeout), horizon()
-        commands = [
-            advance_command(name, values[key], limit, seconds)
-            for key, name in zip(sent, self.make_keys(sent, version), strict=True)
-        ]
-        replies = self._pipelined(commands)
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            self._connection(write=True).script_load(ADVANCE)
-            replies = self._pipelined(commands)
-        advanced = {key for key, reply in zip(sent, _accepted(replies), strict=True) if reply}
+        milliseconds = expiry(self.lifetime(timeout))[1:] or ("",)
+        replies = self._scripted(
+            ADVANCE,
+            self.make_keys(sent, version),
+            (horizon(), *milliseconds),
+            [(raw.dumps(values[key].value), values[key].seen or b"") for key in sent],
+        )
+        advanced = {key for key, reply in zip(sent, replies, strict=True) if reply}
         return [key for key in values if key not in advanced]
 
     def server_stats(self) -> list[ServerStats]:
@@ -188,6 +196,31 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
     def _connection(self, *, write: bool) -> Redis:
         connection: Redis = self.client.get_client(write=write)
         return connection
+
+    def _scripted(
+        self,
+        script: Script,
+        names: Sequence[str],
+        common: tuple[Any, ...],
+        each: Sequence[tuple[Any, ...]] = (),
+    ) -> list[Any]:
+        """Return what a script answers for keys, given what all have in common and each has."""
+        # Optimisation: a third of the time of a command for each key; one alone keeps others
+        # waiting for a fraction of a millisecond.
+        size = _KEYS_AT_ONCE if is_one_server(self._connection(write=True)) else 1
+        parts = [slice(start, start + size) for start in range(0, len(names), size)]
+        commands: list[Command] = [
+            (
+                *("EVALSHA", script.sha1, len(names[part]), *names[part], *common),
+                *itertools.chain.from_iterable(each[part]),
+            )
+            for part in parts
+        ]
+        replies = self._pipelined(commands)
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            self._connection(write=True).script_load(script.text)
+            replies = self._pipelined(commands)
+        return list(itertools.chain.from_iterable(_accepted(replies)))
 
     def _pipelined(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one round trip; return the replies, errors of single ones among them."""

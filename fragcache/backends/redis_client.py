@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from django_redis import pool  # type: ignore[import-untyped]
 from django_redis.client import DefaultClient  # type: ignore[import-untyped]
@@ -15,9 +15,7 @@ from redis.retry import Retry
 from redis.sentinel import SentinelManagedConnection
 
 from fragcache.backends import raw
-from fragcache.backends.base import Advance
-from fragcache.backends.redis_pipeline import Command
-from fragcache.backends.timed_socket import TimedSocket, connect_timeout
+from fragcache.backends.timed_socket import TimedSocket, connecting
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
@@ -39,48 +37,68 @@ SENTINEL_OPTIONS: Final[Mapping[str, Any]] = {
 #: Once more, at once: a server that was started anew has closed the connections of its pool.
 #: redis-py's own retries wait for seconds.
 _RETRY: Final = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+#: What redis-py gets unless OPTIONS say otherwise. By RESP3 each connection begins with a HELLO to
+#: wait for, and nothing here needs it.
+CONNECTION_DEFAULTS: Final[Mapping[str, Any]] = {"retry": _RETRY, "protocol": 2}
 
-#: Writes a sealed value unless one of higher rank is there; see base.Advance. The rank lies in
+
+class Script(NamedTuple):
+    """A script of Redis that answers with a number for each of its keys."""
+
+    text: str
+    sha1: str
+
+
+def _script(text: str) -> Script:
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+#: Writes sealed values unless one of higher rank is there; see base.Advance. The rank lies in
 #: bytes 8 to 16; a number of Lua holds it exactly until the year 2255, and unlike its strings
 #: compares the same in every locale.
-#: ARGV: the value, what was seen, the highest rank that is believed, milliseconds or "".
-ADVANCE: Final = """
+#: ARGV: the highest rank that is believed, milliseconds or "", and for each key the value and
+#: what was seen. Answers 1 where it was written.
+ADVANCE: Final = _script("""
 local function rank(value)
   local high, low = struct.unpack('>I4I4', value, 9)
   return high * 4294967296 + low
 end
-local stored = redis.pcall('GET', KEYS[1])
-if type(stored) == 'string' and #stored >= 16 and string.sub(stored, 1, 2) == 'fc'
-   and stored ~= ARGV[2] then
+local function goes(stored, value, seen)
+  if type(stored) ~= 'string' or #stored < 16 or string.sub(stored, 1, 2) ~= 'fc'
+     or stored == seen then return true end
   local held = rank(stored)
-  if held > rank(ARGV[1]) and held <= tonumber(ARGV[3]) then return 0 end
+  return held <= rank(value) or held > tonumber(ARGV[1])
 end
-if ARGV[4] == '' then redis.call('SET', KEYS[1], ARGV[1])
-else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4]) end
-return 1
-"""
-ADVANCE_SHA1: Final = hashlib.sha1(ADVANCE.encode(), usedforsecurity=False).hexdigest()
+local written = {}
+for i, key in ipairs(KEYS) do
+  local value, seen = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  if not goes(redis.pcall('GET', key), value, seen) then written[i] = 0
+  else
+    if ARGV[2] == '' then redis.call('SET', key, value)
+    else redis.call('SET', key, value, 'PX', ARGV[2]) end
+    written[i] = 1
+  end
+end
+return written
+""")
+
+#: Lets values live on. ARGV: milliseconds or "". Answers 1 where there is a value.
+TOUCH: Final = _script("""
+local there = {}
+for i, key in ipairs(KEYS) do
+  if ARGV[1] == '' then
+    redis.call('PERSIST', key)
+    there[i] = redis.call('EXISTS', key)
+  else there[i] = redis.call('PEXPIRE', key, ARGV[1]) end
+end
+return there
+""")
 
 
 def expiry(seconds: float | None) -> tuple[Any, ...]:
     """Return what SET needs to be told of a life in seconds; None is for ever."""
     # Redis refuses an expiry of zero.
     return () if seconds is None else ("PX", max(1, int(seconds * 1000)))
-
-
-def advance_command(
-    name: str | bytes, advance: Advance, limit: int, seconds: float | None, *, whole: bool = False
-) -> Command:
-    """Return the command of one advance, by the script's hash or with the ``whole`` of it."""
-    return (
-        *(("EVAL", ADVANCE) if whole else ("EVALSHA", ADVANCE_SHA1)),
-        1,
-        name,
-        raw.dumps(advance.value),
-        advance.seen or b"",
-        limit,
-        *(expiry(seconds)[1:] or ("",)),
-    )
 
 
 class RawClient(DefaultClient):  # type: ignore[misc]
@@ -108,28 +126,40 @@ class _PoolsByOptions:
         if identity not in self._own_pools:
             made: ConnectionPool = factory.get_connection_pool(params)
             made.connection_class = TIMED.get(made.connection_class, made.connection_class)
-            made.connection_kwargs.setdefault("retry", _RETRY)
+            for name, value in CONNECTION_DEFAULTS.items():
+                made.connection_kwargs.setdefault(name, value)
             self._own_pools[identity] = made
         return self._own_pools[identity]
 
 
-class TimedConnection(Connection):
+class _Nameless:
+    """Does not tell the server which library it is: that takes two round trips to begin with."""
+
+    driver_info: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "driver_info" not in kwargs:
+            self.driver_info = None
+
+
+class TimedConnection(_Nameless, Connection):
     """A connection that keeps to the deadline in force, also while it connects."""
 
     def _connect(self) -> TimedSocket:
         usual = self.socket_connect_timeout
-        self.socket_connect_timeout = connect_timeout(usual)
-        try:
-            return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
-        finally:
-            self.socket_connect_timeout = usual
+        with connecting(usual) as self.socket_connect_timeout:
+            try:
+                return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
+            finally:
+                self.socket_connect_timeout = usual
 
 
 class TimedSentinelConnection(TimedConnection, SentinelManagedConnection):
     """The same to whatever server the Sentinels call the primary when it connects."""
 
 
-class TimedUnixConnection(UnixDomainSocketConnection):
+class TimedUnixConnection(_Nameless, UnixDomainSocketConnection):
     """The same over a socket of the file system."""
 
     def _connect(self) -> TimedSocket:
@@ -163,3 +193,4 @@ class SentinelConnectionFactory(_PoolsByOptions, pool.SentinelConnectionFactory)
             asked.connection_class = TIMED.get(asked.connection_class, asked.connection_class)
             # The next Sentinel is the retry.
             asked.connection_kwargs["retry"] = Retry(NoBackoff(), 0)
+            asked.connection_kwargs.setdefault("protocol", 2)

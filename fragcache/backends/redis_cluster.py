@@ -26,7 +26,7 @@ from fragcache.backends.base import Advance, BulkBackend, NodeLost, ServerStats,
 try:
     from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-    from fragcache.backends.redis_client import advance_command, expiry
+    from fragcache.backends.redis_client import ADVANCE, expiry
     from fragcache.backends.redis_nodes import Nodes
     from fragcache.backends.redis_pipeline import Command
 except ImportError as error:
@@ -160,22 +160,20 @@ class RedisClusterCache(BulkBackend):
     ) -> list[str]:
         refused = self.too_large({key: advance.value for key, advance in values.items()})
         asked = self._asked([key for key in values if key not in refused], version)
-        seconds, limit = self.lifetime(timeout), horizon()
-        replies = self._decisive(
-            {
-                wire: advance_command(wire, values[key], limit, seconds)
-                for wire, key in asked.items()
-            }
-        )
+        milliseconds = expiry(self.lifetime(timeout))[1:] or ("",)
+        common = (horizon(), *milliseconds)
+        sent: dict[bytes, Command] = {
+            wire: (1, wire, *common, raw.dumps(values[key].value), values[key].seen or b"")
+            for wire, key in asked.items()
+        }
+        # A script takes the keys of one slot alone.
+        replies = self._decisive({wire: ("EVALSHA", ADVANCE.sha1, *sent[wire]) for wire in sent})
         unknown = [wire for wire, reply in replies.items() if isinstance(reply, NoScriptError)]
         if unknown:
             replies |= self._decisive(
-                {
-                    wire: advance_command(wire, values[asked[wire]], limit, seconds, whole=True)
-                    for wire in unknown
-                }
+                {wire: ("EVAL", ADVANCE.text, *sent[wire]) for wire in unknown}
             )
-        advanced = {asked[wire] for wire, reply in replies.items() if reply == 1}
+        advanced = {asked[wire] for wire, reply in replies.items() if reply == [1]}
         return [key for key in values if key not in advanced]
 
     def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:

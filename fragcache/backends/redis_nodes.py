@@ -7,7 +7,6 @@ whole.
 from __future__ import annotations
 
 import functools
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -22,6 +21,7 @@ from fragcache.backends.questions import ask_all
 from fragcache.backends.redis_pipeline import Command, receive, send
 from fragcache.backends.redis_topology import Node, Topology, address
 from fragcache.breaker import Breaker
+from fragcache.locks import new_lock
 
 #: What a node fails with.
 ERRORS: Final = (RedisConnectionError, RedisTimeoutError, OSError)
@@ -50,7 +50,7 @@ class Nodes:
         self._options = options
         self._topology: Topology | None = None
         self._breakers: dict[str, Breaker] = {}
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     @classmethod
     def shared(cls, urls: Sequence[str], options: Mapping[str, Any]) -> Nodes:
@@ -178,31 +178,30 @@ class _Batch:
 
     def _exchange(self, requests: Mapping[Node, Sequence[Request]]) -> None:
         """Send each node its commands, then read what each replies."""
-        began = time.monotonic()
         sent: dict[Node, Any] = {}
         try:
             for node, asked in requests.items():
+                began = _waited_in_vain()
                 try:
                     sent[node] = _client(node).connection_pool.get_connection()
                     send(sent[node], [command for _key, command in asked])
                 except ERRORS as error:
                     _give_up(node, sent.pop(node, None))
-                    self._fail(node, asked, error, time.monotonic() - began)
+                    self._fail(node, asked, error, _waited_in_vain() - began)
             for node in list(sent):
-                self._receive(node, sent, requests[node], began)
+                self._receive(node, sent, requests[node])
         finally:
             # Nobody may get the replies that were not read.
             for node, connection in sent.items():
                 _give_up(node, connection)
 
-    def _receive(
-        self, node: Node, sent: dict[Node, Any], asked: Sequence[Request], began: float
-    ) -> None:
+    def _receive(self, node: Node, sent: dict[Node, Any], asked: Sequence[Request]) -> None:
+        began = _waited_in_vain()
         try:
             answers = receive(sent[node], len(asked))
         except ERRORS as error:
             _give_up(node, sent.pop(node))
-            self._fail(node, asked, error, time.monotonic() - began)
+            self._fail(node, asked, error, _waited_in_vain() - began)
             return
         _client(node).connection_pool.release(sent.pop(node))
         self._nodes.breaker(node).succeed()
@@ -220,10 +219,17 @@ class _Batch:
         for key in _keys(asked):
             self.failures[key] = error
             self.replies.pop(key, None)
-        limit = deadline.current()
-        if limit is None or not limit.was_answering:
-            was_waited_for = waited >= _TELLING or not isinstance(error, RedisTimeoutError)
-            self._nodes.breaker(node).fail(was_waited_for=was_waited_for)
+        breaker = self._nodes.breaker(node)
+        if waited >= _TELLING or not isinstance(error, RedisTimeoutError):
+            breaker.fail(was_waited_for=True)
+        else:
+            breaker.doubt()
+
+
+def _waited_in_vain() -> float:
+    """Return the seconds for which servers have kept this call waiting, or just the time."""
+    limit = deadline.current()
+    return time.monotonic() if limit is None else limit.in_vain
 
 
 def _is_of_nobody(reply: Any) -> bool:

@@ -32,7 +32,7 @@ def exchange(client: Any, commands: Sequence[Command]) -> list[Any]:
 
     Replies are as the server sends them: b"OK" and 1 where redis-py makes them True.
     """
-    if not isinstance(client, Redis):  # RedisCluster, which asks several servers
+    if not is_one_server(client):
         return _pipelined(client, commands)
     pool = client.connection_pool
     connection: Any = pool.get_connection()
@@ -47,6 +47,11 @@ def exchange(client: Any, commands: Sequence[Command]) -> list[Any]:
     finally:
         pool.release(connection)
     return replies
+
+
+def is_one_server(client: Any) -> bool:
+    """Whether all keys lie on one server; those of RedisCluster do not."""
+    return isinstance(client, Redis)
 
 
 def send(connection: Any, commands: Sequence[Command]) -> None:

@@ -16,7 +16,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from fragcache.backends.redis_client import TIMED
+from fragcache.backends.redis_client import CONNECTION_DEFAULTS, TIMED
 from fragcache.backends.redis_slots import slot_of
 
 # Half of what is used of them has no annotations.
@@ -43,7 +43,11 @@ class Topology:
                 startup_nodes=[_cluster_node(*address(url)) for url in others],
                 retry=Retry(NoBackoff(), 0),
                 require_full_coverage=False,
-                **{"connection_class": TIMED.get(kind, kind), **options},
+                **{
+                    "connection_class": TIMED.get(kind, kind),
+                    "protocol": CONNECTION_DEFAULTS["protocol"],
+                    **options,
+                },
             )
         except RedisClusterException as error:
             raise RedisConnectionError(str(error)) from error

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from fragcache import deadline
-from fragcache.deadline import Deadline
+from fragcache.deadline import SLOW, Deadline
+
+R = TypeVar("R")
 
 
 class TimedSocket(socket.socket):
@@ -27,65 +31,70 @@ class TimedSocket(socket.socket):
 
     def recv(self, *arguments: Any) -> bytes:
         found = deadline.current()
-        if found is None:
+        if found is None or self.gettimeout() == 0:
             return super().recv(*arguments)
-        usual = self._await(found)
-        try:
-            received = super().recv(*arguments)
-        except BlockingIOError:
-            raise TimeoutError("timed out") from None
-        finally:
-            self.settimeout(usual)
-        _note_arrival(found)
-        return received
+        return self._received(found, super().recv, *arguments)
 
     def recv_into(self, *arguments: Any) -> int:
         found = deadline.current()
-        if found is None:
+        if found is None or self.gettimeout() == 0:
             return super().recv_into(*arguments)
-        usual = self._await(found)
-        try:
-            received = super().recv_into(*arguments)
-        except BlockingIOError:
-            raise TimeoutError("timed out") from None
-        finally:
-            self.settimeout(usual)
-        _note_arrival(found)
-        return received
+        return self._received(found, super().recv_into, *arguments)
 
     def sendall(self, *arguments: Any) -> None:
         found = deadline.current()
         if found is None:
             super().sendall(*arguments)
             return
-        usual = self._await(found)
+        usual = self.gettimeout()
+        # Its time-out is for all of it.
+        seconds = _longest(found, usual)
+        self.settimeout(seconds)
         try:
-            # Its time-out is for all of it.
             super().sendall(*arguments)
-        except BlockingIOError:
-            raise TimeoutError("timed out") from None
+        except TimeoutError:
+            found.in_vain += seconds
+            raise found.missed() from None
         finally:
             self.settimeout(usual)
 
-    def _await(self, found: Deadline) -> float | None:
-        """Let the next call wait no longer than the deadline; return the usual time-out."""
+    def _received(self, found: Deadline, receive: Callable[..., R], *arguments: Any) -> R:
         usual = self.gettimeout()
-        left = found.left
-        self.settimeout(left if usual is None else min(left, usual))
-        return usual
+        try:
+            seconds = found.first_wait()
+            self.settimeout(seconds)
+            try:
+                return receive(*arguments)
+            except (TimeoutError, BlockingIOError):
+                found.in_vain += seconds
+            seconds = found.left if usual is None else min(found.left, usual - seconds)
+            if seconds > 0:
+                self.settimeout(seconds)
+                try:
+                    return receive(*arguments)
+                except TimeoutError:
+                    found.in_vain += seconds
+            raise found.missed()
+        finally:
+            self.settimeout(usual)
 
 
-def connect_timeout(usual: float | None) -> float | None:
-    """Return how long connecting may take, in seconds; None is for ever."""
+@contextmanager
+def connecting(usual: float | None) -> Iterator[float | None]:
+    """Yield how long connecting may take, in seconds; None is for ever."""
     found = deadline.current()
     if found is None:
-        return usual
-    left = max(found.left, 0.001)  # 0 would not wait at all, and fail
+        yield usual
+        return
+    seconds = _longest(found, usual)
+    try:
+        yield seconds
+    except TimeoutError:
+        found.in_vain += seconds
+        raise found.missed() from None
+
+
+def _longest(found: Deadline, usual: float | None) -> float:
+    # 0 would not wait at all, and fail.
+    left = max(found.left, SLOW)
     return left if usual is None else min(left, usual)
-
-
-def _note_arrival(found: Deadline) -> None:
-    """End what goes on for too long, although bytes arrive: the page has waited enough."""
-    if found.is_over:
-        found.was_answering = True
-        raise TimeoutError("timed out while bytes were arriving")

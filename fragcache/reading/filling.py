@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Final
 
 from fragcache import slots as places
 from fragcache.axes import activated
@@ -19,6 +21,13 @@ from fragcache.reading.doorkeeper import doorkeeper
 from fragcache.rendering import render_many
 from fragcache.slots import Slot
 
+_is_filling: Final = ContextVar("fragcache_is_filling", default=False)
+
+
+def is_filling() -> bool:
+    """Whether this is called by what a render calls, be it only to load its rows."""
+    return _is_filling.get()
+
 
 def fill(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> dict[str, str]:
     """Return the HTML of ``due`` by base, without those that have no row.
@@ -29,6 +38,14 @@ def fill(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> d
     Stored is what carries tokens, if ``may_store``. An error of the site's code is the caller's,
     and nothing is stored then.
     """
+    reset = _is_filling.set(True)
+    try:
+        return _filled(batch, due, page, may_store=may_store)
+    finally:
+        _is_filling.reset(reset)
+
+
+def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> dict[str, str]:
     fragment, cache = batch.fragment, batch.cache
     for slot in due:
         if not fragment.is_versioned:
@@ -36,8 +53,8 @@ def fill(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> d
     rendered = []
     with activated(batch.axis_values):
         arguments = [slot.instance.arguments for slot in due]
-        outputs = render_many(fragment, arguments, fresh=may_store and cache.is_writable)
-    for slot, output in zip(due, outputs, strict=True):
+        found = render_many(fragment, arguments, fresh=may_store and cache.is_writable)
+    for slot, output in zip(due, found, strict=True):
         if output is not None:
             slot.output = output
             rendered.append(slot)
@@ -46,11 +63,11 @@ def fill(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> d
     storable = [
         slot for slot in rendered if slot.tokens and slot.output and slot.output.is_storable
     ]
-    are_storable = len(storable) == len(rendered)
-    if not are_storable:
+    if len(storable) < len(rendered):
         note_unstorable()
-    spent = [slot.output.cost for slot in rendered if slot.output]
-    costs.note(fragment.name, spent, are_storable=are_storable)
+    outputs = [output for output in found if output is not None]
+    spent = [output.cost for output in outputs]
+    costs.note(fragment.name, spent, are_storable=all(output.is_storable for output in outputs))
     may_store = may_store and cache.is_writable
     stored = doorkeeper.admitted(fragment, storable) if may_store else []
     count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))

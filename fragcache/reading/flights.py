@@ -6,48 +6,21 @@ themselves; and a thread renders what is its own before it waits for others.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import Final
 
+from fragcache import transactions
 from fragcache.bubbling import is_recording
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
-from fragcache.reading.filling import fill
+from fragcache.reading.board import Board, Flight, Key
+from fragcache.reading.fetching import known_tokens
+from fragcache.reading.filling import fill, is_filling
 from fragcache.reading.leased import fill_leased, patience
-from fragcache.slots import Slot
+from fragcache.slots import Slot, token_names
 
-#: Of which cache and instance, in which state, under which tokens.
-_Key = tuple[str, str, str, bytes | None]
-
-
-class Flight:
-    """One render, for which other threads of the process wait."""
-
-    __slots__ = ("_ended", "_html")
-
-    def __init__(self) -> None:
-        self._ended = threading.Event()
-        self._html: str | None = None
-
-    def end(self, html: str | None) -> None:
-        """Tell the others once; None where it failed, or is nobody else's business."""
-        if not self._ended.is_set():
-            self._html = html
-            self._ended.set()
-
-    def wait(self, seconds: float) -> str | None:
-        """Return what it gave, None if that does not come in time."""
-        self._ended.wait(seconds)
-        return self._html
-
-    @property
-    def has_ended(self) -> bool:
-        return self._ended.is_set()
-
-
-_flights: dict[_Key, Flight] = {}
-_lock = threading.Lock()
+_flights: Final = Board()
 
 
 def fill_once(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> dict[str, str]:
@@ -55,67 +28,67 @@ def fill_once(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool)
 
     What may not be stored is nobody else's.
     """
-    if not may_store or is_recording() or not batch.cache.is_writable:
+    if not may_store or is_recording() or is_filling() or not batch.cache.is_writable:
         return fill(batch, due, page, may_store=may_store)
-    keys = {_key(batch, slot): slot for slot in due if slot.tokens}
-    own, others = _begin(keys)
-    mine = [slot for slot in due if slot.base not in others]
-    html: dict[str, str] = {}
+    _note_current(batch, due, page)
+    keys = {slot.base: _key(batch, slot) for slot in due if slot.current}
+    leading = {slot.base for slot in due if slot.tokens}
+    own, others, html = _flights.begin(keys, leading, page.began, _until(batch, len(keys)))
     try:
+        mine = [slot for slot in due if slot.base not in others and slot.base not in html]
         for part in fill_leased(batch, mine, page) if mine else ():
             html |= part
-            _tell(own, mine, part)
+            _flights.end(keys, own, _given(mine, part))
     finally:
-        _end(keys, own)
+        _flights.end(keys, own, dict.fromkeys(own))
     if others:
         html |= _follow(batch, [slot for slot in due if slot.base in others], others, page)
     return html
 
 
-def _key(batch: Batch, slot: Slot) -> _Key:
+def _note_current(batch: Batch, due: Sequence[Slot], page: Page) -> None:
+    """Note the tokens under which others may store what this page may only read.
+
+    Of threads and processes that miss an instance for the first time, one alone may store it: the
+    one that has made its tokens.
+    """
+    awaited = transactions.awaited()
+    for slot in due:
+        slot.current = slot.tokens
+        names = token_names(batch.fragment, slot.instance.encoded)
+        if slot.tokens is None and awaited.isdisjoint(names):
+            known = known_tokens(batch.cache, page, names)
+            slot.current = None if known is None else known.pair(*names)
+
+
+def _key(batch: Batch, slot: Slot) -> Key:
     state = slot.digest if slot.version is None else slot.suffix
-    return batch.cache.space, slot.base, state, slot.tokens
+    return batch.cache.space, slot.base, state, slot.current
 
 
-def _begin(keys: Mapping[_Key, Slot]) -> tuple[dict[str, Flight], dict[str, Flight]]:
-    """Return the flights that begin here, and those that are under way, by base."""
-    own, others = {}, {}
-    with _lock:
-        for key, slot in keys.items():
-            flight = _flights.get(key)
-            if flight is None:
-                own[slot.base] = _flights[key] = Flight()
-            else:
-                others[slot.base] = flight
-    return own, others
+def _until(batch: Batch, number: int) -> float:
+    return time.monotonic() + patience(batch, number)
 
 
-def _tell(own: Mapping[str, Flight], mine: Sequence[Slot], html: Mapping[str, str]) -> None:
-    for slot in mine:
-        if slot.base in html and slot.base in own:
-            is_for_all = slot.output is None or slot.output.is_storable
-            own[slot.base].end(html[slot.base] if is_for_all else None)
-
-
-def _end(keys: Mapping[_Key, Slot], own: Mapping[str, Flight]) -> None:
-    with _lock:
-        for key, slot in keys.items():
-            if slot.base in own:
-                del _flights[key]
-    for flight in own.values():
-        flight.end(None)
+def _given(mine: Sequence[Slot], html: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what is given to others: None for what may not be stored."""
+    return {
+        slot.base: html[slot.base] if slot.output is None or slot.output.is_storable else None
+        for slot in mine
+        if slot.base in html
+    }
 
 
 def _follow(
     batch: Batch, slots: Sequence[Slot], others: Mapping[str, Flight], page: Page
 ) -> dict[str, str]:
     """Return what other threads render; what does not come in time is rendered, and not stored."""
-    deadline = time.monotonic() + patience(batch, len(slots))
+    until = _until(batch, len(slots))
     html: dict[str, str] = {}
     late = []
     for slot in slots:
         flight = others[slot.base]
-        found = flight.wait(max(0.0, deadline - time.monotonic()))
+        found = flight.wait(until)
         if found is not None:
             html[slot.base] = found
         elif not flight.has_ended:

@@ -65,7 +65,7 @@ def _named_by_heads(
 def _is_fresh(entry: Entry, slot: Slot) -> bool:
     return (
         entry.kind == Kind.HTML
-        and entry.tokens == slot.tokens
+        and entry.tokens == (slot.tokens or slot.current)
         and (not entry.fresh_until or now() <= entry.fresh_until)
         and includes_are_current(entry.field(Field.INCLUDES))
     )

@@ -51,7 +51,8 @@ class Left(Protocol):
 class Allowance:
     """Portions of what is due, as many and as large as the bounds allow.
 
-    ``is_stopped`` is asked before each portion, and while waiting for the pace.
+    ``is_stopped`` is asked before each portion but the first of a batch, and while waiting for the
+    pace.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Allowance:
     ) -> None:
         self._bounds = bounds
         self._left = _Count(bounds.limit) if left is None and bounds.limit is not None else left
-        self._is_stopped = is_stopped
+        self.is_stopped = is_stopped
         self._free_at = 0.0
         #: Estimated seconds of one render.
         self._cost: float | None = None
@@ -70,7 +71,7 @@ class Allowance:
     def portions(self, due: Sequence[T]) -> Iterator[Sequence[T]]:
         """Yield the parts of ``due`` that may be rendered, each when it may be."""
         at = 0
-        while at < len(due) and (number := self._granted(len(due) - at)):
+        while at < len(due) and (number := self._granted(len(due) - at, is_first=not at)):
             began = time.monotonic()
             yield due[at : at + number]
             at += number
@@ -82,9 +83,9 @@ class Allowance:
             with self._left.get_lock():
                 self._left.value += number
 
-    def _granted(self, wanted: int) -> int:
+    def _granted(self, wanted: int, *, is_first: bool) -> int:
         number = min(wanted, self._portion())
-        if not self._waited(number):
+        if not self._waited(number, is_first=is_first):
             return 0
         if self._left is None:
             return number
@@ -103,10 +104,13 @@ class Allowance:
             sizes.append(1 if self._cost is None else seconds / max(self._cost, 1e-6))
         return max(1, int(min(sizes))) if sizes else 2**31
 
-    def _waited(self, number: int) -> bool:
+    def _waited(self, number: int, *, is_first: bool) -> bool:
         """Wait until ``number`` more keep the pace; return whether they may be rendered then."""
-        while not self._is_stopped() and not self._bounds.is_over:
+        while not self._bounds.is_over:
             missing = self._free_at - time.monotonic()
+            # A batch that was begun is finished, unless it would have to wait.
+            if self.is_stopped() and not (is_first and missing <= 0):
+                return False
             if missing <= 0:
                 if self._bounds.rate is not None:
                     self._free_at = time.monotonic() + number / self._bounds.rate

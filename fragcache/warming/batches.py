@@ -69,10 +69,12 @@ def _from_rows(fragment: Fragment, rows: QuerySet[Any], size: int, began: Page) 
     combinations = fragment.choice_combinations()
     paths = fragment.version_paths
     for chunk in _keyset(rows, size, fragment.name, paths):
+        pks = [pk for pk, _version in chunk]
+        chosen = [fragment.parameters.instances(pks, choices) for choices in combinations]
         pairs = [
-            (fragment.parameters.instance((pk,), choices), version)
-            for pk, version in chunk
-            for choices in combinations
+            (instance, version)
+            for (_pk, version), *instances in zip(chunk, *chosen, strict=True)
+            for instance in instances
         ]
         if paths is not None:
             yield pairs
@@ -82,16 +84,16 @@ def _from_rows(fragment: Fragment, rows: QuerySet[Any], size: int, began: Page) 
 
 def _keyset(
     rows: QuerySet[Any], size: int, owner: str, paths: Sequence[str] | None
-) -> Iterator[list[tuple[Any, Version | None]]]:
+) -> Iterator[Sequence[tuple[Any, Version | None]]]:
     """Yield lists of (pk, version, where it is a path) of ``size`` rows each.
 
     A page per query by primary key, so that memory is flat with every driver, behind connection
     poolers too. Of a slice or union, which cannot be ordered anew, the keys are read first.
     """
 
-    def read(part: QuerySet[Any]) -> list[tuple[Any, Version | None]]:
+    def read(part: QuerySet[Any]) -> Sequence[tuple[Any, Version | None]]:
         if paths is not None:
-            return list(versions.read_rows(part, paths, owner))
+            return versions.read_rows(part, paths, owner)
         return [(pk, None) for pk in part.values_list("pk", flat=True)]
 
     if items.is_fixed(rows):

@@ -20,12 +20,12 @@ class Crew(Protocol):
     """Takes units and hands back what was done, in any order."""
 
     def at_work(
-        self, bounds: Bounds, on_due: OnDue, is_stopped: Callable[[], bool]
+        self, bounds: Bounds, on_due: OnDue | None, is_stopped: Callable[[], bool]
     ) -> AbstractContextManager[Crew]:
         """Return a context in which units are done, within the bounds.
 
-        ``on_due`` is called with the fragment and each instance that is due; ``is_stopped`` is
-        asked now and then, and ends what is waiting.
+        ``on_due``, if any, is called with the fragment and each instance that is due;
+        ``is_stopped`` is asked now and then, and ends what is waiting.
         """
 
     def submit(self, unit: Unit) -> Iterator[Done]:
@@ -40,7 +40,7 @@ class Alone:
 
     @contextmanager
     def at_work(
-        self, bounds: Bounds, on_due: OnDue, is_stopped: Callable[[], bool]
+        self, bounds: Bounds, on_due: OnDue | None, is_stopped: Callable[[], bool]
     ) -> Iterator[Crew]:
         self._allowance = Allowance(bounds, is_stopped=is_stopped)
         self._on_due = on_due

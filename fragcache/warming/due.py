@@ -47,6 +47,8 @@ def ranked(
     heads = _read_heads(fragment, cache, slots, dry=dry)
     kept = _current(fragment, cache, heads)
     evicted = set() if force else _missing(cache, list(kept), fragment.life, dry=dry)
+    if len(kept) == len(slots) and not evicted:  # optimisation: most batches
+        return {Rank.MISSING: [], Rank.STALE: [], Rank.FRESH: list(slots)}
     current = {id(slot): key not in evicted for key, slot in kept.items()}
     found: dict[Rank, list[Slot]] = {rank: [] for rank in Rank}
     for slot in slots:

@@ -65,10 +65,12 @@ class Outcome:
     is_incomplete: bool = False
 
 
-def warm(unit: Unit, allowance: Allowance, on_due: Callable[[Fragment, Instance], None]) -> Outcome:
+def warm(
+    unit: Unit, allowance: Allowance, on_due: Callable[[Fragment, Instance], None] | None
+) -> Outcome:
     """Warm a unit in the portions that ``allowance`` grants.
 
-    ``on_due`` is called with each instance that is due, before any is rendered.
+    ``on_due``, if any, is called with each instance that is due, before any is rendered.
 
     Raises:
         CacheUnavailable: the cache does not answer.
@@ -77,8 +79,9 @@ def warm(unit: Unit, allowance: Allowance, on_due: Callable[[Fragment, Instance]
     outcome = Outcome()
     with axes.activated(unit.axis_values):
         due = _due(unit, cache, outcome)
-        for slot in due:
-            on_due(unit.fragment, slot.instance)
+        if on_due is not None:
+            for slot in due:
+                on_due(unit.fragment, slot.instance)
         if unit.dry:
             return outcome
         done = 0

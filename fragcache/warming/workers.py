@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing.reduction import ForkingPickler
 from typing import Final
 
 from fragcache.arguments import Instance
@@ -45,7 +44,7 @@ class Workers:
 
     @contextmanager
     def at_work(
-        self, bounds: Bounds, on_due: OnDue, is_stopped: Callable[[], bool]
+        self, bounds: Bounds, on_due: OnDue | None, is_stopped: Callable[[], bool]
     ) -> Iterator[Crew]:
         self._on_due = on_due
         self._is_stopped = is_stopped
@@ -63,10 +62,12 @@ class Workers:
             self._pool.shutdown()
 
     def submit(self, unit: Unit) -> Iterator[Done]:
-        if not _is_portable(unit):
+        try:
+            told = worker.packed(unit)
+        except Exception:  # noqa: BLE001 - items may be anything, what no process can be told of too
             yield from self._done_here(unit)
             return
-        self._send(unit)
+        self._send(unit, told)
         while len(self._pending) >= AHEAD * self._number:
             yield from self._received()
 
@@ -91,13 +92,16 @@ class Workers:
             process.kill()
         self._pool.shutdown(cancel_futures=True)
 
-    def _send(self, unit: Unit) -> None:
+    def _send(self, unit: Unit, told: bytes) -> None:
         try:
-            self._pending[self._pool.submit(worker.work, worker.packed(unit))] = unit
+            self._pending[self._submitted(self._pool, told)] = unit
         except BrokenProcessPool as error:  # and so are all that were sent
             broken: _Sent = Future()
             broken.set_exception(error)
             self._pending[broken] = unit
+
+    def _submitted(self, pool: ProcessPoolExecutor, told: bytes) -> _Sent:
+        return pool.submit(worker.work, told, tells_due=self._on_due is not None)
 
     def _received(self) -> Iterator[Done]:
         """Yield what has been done, after waiting for at least one unit."""
@@ -130,8 +134,9 @@ class Workers:
         if isinstance(error, Exception):
             return unit, error
         outcome, due = sent.result()
-        for instance in due:
-            self._on_due(unit.fragment, instance)
+        if self._on_due is not None:
+            for instance in due:
+                self._on_due(unit.fragment, instance)
         return unit, outcome
 
     def _one_by_one(self, units: Sequence[Unit]) -> Iterator[Done]:
@@ -140,7 +145,7 @@ class Workers:
         while waiting:
             unit = waiting.pop(0)
             with self._pool_of(1) as pool:
-                sent = pool.submit(worker.work, worker.packed(unit))
+                sent = self._submitted(pool, worker.packed(unit))
                 wait([sent])
             if not isinstance(sent.exception(), BrokenProcessPool):
                 yield self._outcome(unit, sent)
@@ -158,12 +163,3 @@ class Workers:
     def _done_here(self, unit: Unit) -> Iterator[Done]:
         allowance = Allowance(self._bounds, self._left, self._is_stopped)
         yield unit, warm(unit, allowance, self._on_due)
-
-
-def _is_portable(unit: Unit) -> bool:
-    """Whether another process can be told of a unit; items may be anything."""
-    try:
-        ForkingPickler.dumps(worker.packed(unit))
-    except Exception:  # noqa: BLE001 - what cannot be pickled says so in many ways
-        return False
-    return True

@@ -19,6 +19,7 @@ from fragcache import registry
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.explaining import explain
+from fragcache.management.stating import caches_described, stats_lines
 from fragcache.models import WarmRun
 from fragcache.reading.resolving import resolve, unpublished
 from fragcache.store import store
@@ -31,8 +32,8 @@ EXIT_UNAVAILABLE: Final = 75
 
 class Command(BaseCommand):
     help = (
-        "Lists the declared fragments, explains one instance of one, or lists the recorded runs "
-        "of warm_fragments."
+        "Lists the declared fragments, explains one instance of one, lists the recorded runs of "
+        "warm_fragments, or says how the caches are."
     )
     requires_migrations_checks = False
 
@@ -60,6 +61,10 @@ class Command(BaseCommand):
             help="How many; default %(default)s.",
         )
         running.add_argument("--json", action="store_true", help="Print one JSON document.")
+        stating = actions.add_parser(
+            "stats", help="Whether the caches answer, and since when which guards are open."
+        )
+        stating.add_argument("--json", action="store_true", help="Print one JSON document.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
@@ -67,6 +72,8 @@ class Command(BaseCommand):
                 self._list(options)
             elif options["action"] == "runs":
                 self._runs(options)
+            elif options["action"] == "stats":
+                self._stats(options)
             else:
                 self._explain(options)
         except CacheUnavailable as error:
@@ -109,6 +116,18 @@ class Command(BaseCommand):
                 "No runs are recorded: each run of `manage.py warm_fragments` will be.",
                 style_func=str,
             )
+
+    def _stats(self, options: dict[str, Any]) -> None:
+        found = caches_described()
+        if options["json"]:
+            self.stdout.write(json.dumps({"format": 1, "caches": found}, indent=2))
+        else:
+            for line in stats_lines(found):
+                self.stdout.write(line)
+        silent = [cache["alias"] for cache in found if cache["problem"]]
+        if silent:
+            names = ", ".join(map(repr, silent))
+            raise CommandError(f"No answer from {names}.", returncode=EXIT_UNAVAILABLE)
 
     def _table(self, rows: Sequence[dict[str, Any]]) -> None:
         cells = [[str(key) for key in rows[0]]]

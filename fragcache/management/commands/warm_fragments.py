@@ -68,7 +68,7 @@ class Command(BaseCommand):
             run = Run(
                 plan,
                 after_batch=after_batch,
-                on_due=self._name_due if options["verbosity"] > 1 else _ignore,
+                on_due=self._name_due if options["verbosity"] > 1 else None,
                 is_stopped=lambda: signals.received is not None,
                 report=report,
                 crew=Workers(options["parallel"]) if options["parallel"] > 1 else Alone(),
@@ -210,7 +210,3 @@ def _check_alias(alias: str | None) -> None:
         raise InvalidArguments(
             f"--using: {alias!r} is not an alias of CACHES.{did_you_mean(alias, settings.CACHES)}"
         )
-
-
-def _ignore(_fragment: Fragment, _instance: Instance) -> None:
-    pass

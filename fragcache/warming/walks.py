@@ -1,0 +1,147 @@
+"""A walk: how far a run is with one fragment, and what is told to others when it is through."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fragcache import axes, manifest
+from fragcache.declarations import Fragment
+from fragcache.digests import digest_of
+from fragcache.page import now
+from fragcache.store import Store, store
+from fragcache.warming import watermarks
+from fragcache.warming.batches import Batch, batches
+from fragcache.warming.due import Rank
+from fragcache.warming.plan import Plan
+from fragcache.warming.queries import are_per_instance
+from fragcache.warming.renders import log_failure
+from fragcache.warming.report import Tally
+from fragcache.warming.units import Outcome, Unit, Versioned
+from fragcache.warming.watermarks import Watermark
+
+logger = logging.getLogger("fragcache.warm")
+
+
+@dataclass(slots=True)
+class Walk:
+    """One fragment of a plan."""
+
+    fragment: Fragment
+    plan: Plan
+    tally: Tally
+    #: Units that the crew has not done yet.
+    pending: int = 0
+    is_listed: bool = False
+    has_failed: bool = False
+    #: How many there are to render of each rank, as far as was looked.
+    due: Counter[Rank] = field(default_factory=Counter)
+    _began: float = 0.0
+    _has_warned: bool = False
+    #: What the next run may rely on, when this one has completed; and what this one relies on.
+    _watermark: Watermark | None = None
+    _since: dt.datetime | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every instance was walked, though some may have failed."""
+        return self.is_listed and not self.pending and not self.has_failed
+
+    @property
+    def cache(self) -> Store:
+        return store(self.plan.using or self.fragment.using)
+
+    def begin(self) -> None:
+        """Note that its units are listed, perhaps once more for a later rank."""
+        self._began = time.monotonic() - self.tally.seconds
+        self.is_listed = False
+
+    def look_at_clock(self) -> None:
+        self.tally.seconds = time.monotonic() - self._began
+
+    def units(self, rank: Rank | None) -> Iterator[Unit]:
+        """Yield the parts of the work, each a batch under one combination of axis values."""
+        fragment, plan = self.fragment, self.plan
+        chosen = {name: v for name, v in plan.axis_values.items() if name in fragment.axes}
+        combinations = axes.combinations(fragment.axes, chosen)
+        digest_of(fragment)  # which says what is wrong with the template before anything is read
+        force = plan.force or not (fragment.is_versioned or plan.check)
+        since = self._rows_since(combinations)
+        for listed in batches(fragment, plan.batch_size, plan.only, since, plan.within):
+            instances = self._without_failed(listed, is_first=not rank)
+            for values in combinations:
+                yield Unit(
+                    fragment=fragment,
+                    instances=instances,
+                    axis_values=values,
+                    using=plan.using,
+                    force=force,
+                    dry=plan.dry,
+                    rank=rank,
+                )
+
+    def include(self, unit: Unit, outcome: Outcome) -> None:
+        """Tally what became of a unit."""
+        self.tally.include(outcome.tally)
+        self.look_at_clock()
+        if unit.is_first:
+            self.due.update(outcome.due)
+        self._warn_of_queries(outcome)
+
+    def fail(self, error: Exception) -> None:
+        """Note an error that is the fragment's as a whole."""
+        self.has_failed = True
+        self.tally.failed += 1
+        name = self.fragment.name
+        logger.error("%s: %s", name, error, exc_info=error, extra={"fragment": name})
+
+    def publish(self) -> None:
+        """Let targets follow, and the next run rely on it, when every instance was walked."""
+        if self.is_done and self.plan.is_whole:
+            is_sound = not (self.tally.failed or self.tally.refused)
+            walked = asdict(self._watermark) if self._watermark and is_sound else None
+            manifest.publish(self.cache, [self.fragment], walked)
+
+    def _rows_since(self, combinations: Sequence[Mapping[str, Any]]) -> dt.datetime | None:
+        """Return from when on rows are read, None for all; and note what that will be worth."""
+        fragment, plan = self.fragment, self.plan
+        if plan.is_part or not watermarks.tells_changes(fragment):
+            return None
+        if self._watermark is not None:  # it is walked again, for a later rank
+            return self._since
+        began = now()
+        scope = watermarks.scope_of(fragment, self.cache, combinations, may_write=not plan.dry)
+        former = watermarks.usable(fragment, self.cache, scope) if plan.changed else None
+        whole_at = began if former is None else former.whole_at
+        self._watermark = Watermark(read_at=began, whole_at=whole_at, scope=scope)
+        self._since = None if former is None else former.since
+        return self._since
+
+    def _without_failed(self, batch: Batch, *, is_first: bool) -> Versioned:
+        sound = []
+        for instance, version in batch:
+            if not isinstance(version, Exception):
+                sound.append((instance, version))
+            elif is_first:  # else it was counted already
+                self.tally.planned += 1
+                self.tally.failed += 1
+                log_failure(self.fragment, instance, version)
+        return sound
+
+    def _warn_of_queries(self, outcome: Outcome) -> None:
+        instances = outcome.tally.rendered + outcome.tally.failed
+        if self._has_warned or not are_per_instance(outcome.queries, instances):
+            return
+        self._has_warned = True
+        logger.warning(
+            "%s makes queries for each instance: %s for a batch of %s. Name the relations in "
+            "prefetch_related, select them in items, or return the contexts of a batch from "
+            "get_contexts().",
+            *(self.fragment.name, f"{outcome.queries:,}", f"{instances:,}"),
+            extra={"fragment": self.fragment.name},
+        )

@@ -1,0 +1,164 @@
+"""Deadlines: sockets that wait no longer in all, and what they say of the server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fragcache import deadline
+from fragcache.backends.timed_socket import TimedSocket, connecting
+from fragcache.deadline import GRACE, SLOW
+from tests.pages import later
+
+#: Seconds: what a call may take, and what a busy machine adds.
+LIMIT = 0.1
+SLACK = 0.3
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[TimedSocket, socket.socket]]:
+    """A timed socket whose usual time-out is long, and the server's end."""
+    mine, server = socket.socketpair()
+    mine.settimeout(5)
+    timed = TimedSocket.over(mine)
+    with timed, server:
+        yield timed, server
+
+
+def trickle(server: socket.socket, pause: float) -> threading.Thread:
+    def send() -> None:
+        for _byte in range(20):
+            time.sleep(pause)
+            server.sendall(b"x")
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def read_all(timed: TimedSocket) -> None:
+    while True:
+        timed.recv_into(bytearray(10))
+
+
+def test_a_time_out_begins_anew_with_each_byte_and_a_deadline_does_not(
+    ends: tuple[TimedSocket, socket.socket],
+) -> None:
+    timed, server = ends
+    sender = trickle(server, LIMIT / 4)
+    began = time.monotonic()
+    with deadline.within(LIMIT) as limit, pytest.raises(TimeoutError, match="timed out"):
+        read_all(timed)
+    assert LIMIT <= time.monotonic() - began < LIMIT + SLACK
+    assert limit.was_missed
+    sender.join()
+
+
+def test_waiting_for_nothing_is_in_vain(ends: tuple[TimedSocket, socket.socket]) -> None:
+    timed, _server = ends
+    with deadline.within(LIMIT) as limit, pytest.raises(TimeoutError):
+        timed.recv(10)
+    assert LIMIT * 0.8 <= limit.in_vain <= LIMIT + SLOW
+    assert timed.gettimeout() == 5
+
+
+def test_what_is_there_is_read_also_by_a_thread_that_comes_too_late(
+    ends: tuple[TimedSocket, socket.socket],
+) -> None:
+    timed, server = ends
+    server.sendall(b"ab")
+    with deadline.within(0) as limit:
+        assert timed.recv(1) == b"a"
+        assert timed.recv(1) == b"b"
+        assert (limit.in_vain, limit.was_missed) == (0.0, False)
+        with pytest.raises(TimeoutError):
+            timed.recv(1)
+    assert limit.in_vain == 0.0
+
+
+def test_a_thread_that_comes_too_late_waits_shortly_once(
+    ends: tuple[TimedSocket, socket.socket],
+) -> None:
+    timed, _server = ends
+    with deadline.within(0) as limit, pytest.raises(TimeoutError):
+        timed.recv(1)
+    assert limit.in_vain == SLOW
+
+
+def test_an_endless_reply_has_an_end(ends: tuple[TimedSocket, socket.socket]) -> None:
+    timed, server = ends
+    server.sendall(b"ab")
+    with deadline.within(LIMIT):
+        assert timed.recv(1) == b"a"
+        with later(LIMIT + GRACE), pytest.raises(TimeoutError):
+            timed.recv(1)
+
+
+def test_sending_is_bounded_as_a_whole(ends: tuple[TimedSocket, socket.socket]) -> None:
+    timed, _server = ends
+    began = time.monotonic()
+    with deadline.within(LIMIT) as limit, pytest.raises(TimeoutError, match="timed out"):
+        timed.sendall(bytes(10**7))
+    assert LIMIT <= time.monotonic() - began < LIMIT + SLACK
+    assert limit.was_missed
+    assert limit.in_vain > 0
+    assert timed.gettimeout() == 5
+
+
+def test_without_a_deadline_the_usual_time_out_holds(
+    ends: tuple[TimedSocket, socket.socket],
+) -> None:
+    timed, server = ends
+    timed.settimeout(LIMIT)
+    with pytest.raises(TimeoutError):
+        timed.recv(1)
+    with pytest.raises(TimeoutError):
+        timed.sendall(bytes(10**7))
+    assert server.recv(10)
+
+
+def test_the_usual_time_out_holds_where_it_is_sooner(
+    ends: tuple[TimedSocket, socket.socket],
+) -> None:
+    timed, _server = ends
+    timed.settimeout(LIMIT)
+    began = time.monotonic()
+    with deadline.within(10), pytest.raises(TimeoutError):
+        timed.recv(1)
+    assert time.monotonic() - began < LIMIT + SLACK
+
+
+def test_looking_does_not_wait(ends: tuple[TimedSocket, socket.socket]) -> None:
+    timed, _server = ends
+    timed.settimeout(0)
+    with deadline.within(10), pytest.raises(BlockingIOError):
+        timed.recv(1)
+
+
+@pytest.mark.parametrize(
+    ("usual", "left", "expected"), [(5, 1, 1), (0.5, 1, 0.5), (None, 1, 1), (5, 0, SLOW)]
+)
+def test_connecting_takes_what_is_left(usual: float | None, left: float, expected: float) -> None:
+    with deadline.within(left), connecting(usual) as seconds:
+        assert seconds == pytest.approx(expected, abs=0.05)
+    with connecting(usual) as seconds:
+        assert seconds == usual
+
+
+def test_connecting_in_vain_is_counted() -> None:
+    with deadline.within(LIMIT) as limit, pytest.raises(TimeoutError), connecting(None):
+        raise TimeoutError
+    assert limit.was_missed
+    assert limit.in_vain == pytest.approx(LIMIT, abs=0.05)
+
+
+def test_deadlines_end_with_their_block() -> None:
+    with deadline.within(2) as outer:
+        with deadline.within(1) as inner:
+            assert deadline.current() is inner
+        assert deadline.current() is outer
+    assert deadline.current() is None

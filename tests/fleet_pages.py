@@ -26,6 +26,7 @@ from fragcache.reading import costs
 from fragcache.store import store
 from fragcache.warming import Plan, Run
 from tests.fixtures import elsewhere, happened, in_request, local_settings, on_target, warm
+from tests.fleets import until
 from tests.library.models import Artist
 from tests.processes import Server
 
@@ -149,6 +150,22 @@ class SharedPages(FleetPages):
         assert store().writes.open_since is None
 
     @pytest.mark.leases
+    def test_what_needs_a_lease_of_a_lost_node_is_stored_all_the_same(
+        self,
+        hundred: list[Artist],
+        artist_card: Fragment,
+        renders: list[int],
+        lose: Callable[[], None],
+    ) -> None:
+        get_fragments(artist_card, hundred)  # the tokens are known
+        more = Artist.objects.bulk_create(Artist(name=f"More {n}") for n in range(300))
+        lose()
+        for _page in range(2):
+            renders.clear()
+            costs.forget()
+            get_fragments(artist_card, more)
+        assert len(renders) < 133, "a third of the entries is lost, not that of the leases as well"
+
     def test_what_is_new_while_a_node_is_lost_is_stored(
         self, cache_alias: str, greeting: Fragment, renders: list[str], lose: Callable[[], None]
     ) -> None:
@@ -212,5 +229,6 @@ def check_failover(primary: Server, greeting: Fragment, renders: list[str]) -> N
             time.sleep(0.02)
         assert longest < SLOW
         invalidate(greeting, names[0])
-        assert show() == 1
-        assert show() == 0
+        assert show() >= 1
+        # The guard of writes asks for itself.
+        until(lambda: show() == 0)

@@ -52,8 +52,7 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
             slot.version = places.unique_version(page.began_at if page.is_request else now())
     rendered = []
     may_store = may_store and cache.is_writable
-    # What cannot be stored, as while the cache is down, needs no rows but those that are here.
-    fresh = may_store and any(slot.tokens for slot in due)
+    fresh = may_store and not all(slot.is_cut_off for slot in due)
     with activated(batch.axis_values):
         found = render_many(fragment, [slot.instance.arguments for slot in due], fresh=fresh)
     for slot, output in zip(due, found, strict=True):

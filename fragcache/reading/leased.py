@@ -38,10 +38,10 @@ def patience(batch: Batch, number: int) -> float:
     return lease_life(batch, number) + _MARGIN
 
 
-def lease_name(batch: Batch, slot: Slot) -> str:
-    """Return the key of the right to render a slot."""
+def lease_name(batch: Batch, slot: Slot, purpose: str = "") -> str:
+    """Return the key of the right to render a slot, or to do something else for it."""
     state = slot.digest if slot.version is None else slot.suffix
-    return lease_key(slot.base, state, batch.cache.room)
+    return lease_key(slot.base, state + purpose, batch.cache.room)
 
 
 def lease_life(batch: Batch, number: int) -> float:

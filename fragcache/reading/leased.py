@@ -81,8 +81,12 @@ def _take(batch: Batch, names: Mapping[str, str]) -> set[str] | None:
 def _render(
     batch: Batch, slots: Sequence[Slot], names: Mapping[str, str], page: Page
 ) -> dict[str, str]:
-    """Render what is not there by now, and end the leases whatever comes of it."""
+    """Render what is not there by now, and end the leases whatever comes of it.
+
+    Others wait for it: it has the page's time for its cache once more, and to end the leases again.
+    """
     held = [slot for slot in slots if slot.base in names]
+    waited, page.waited = page.waited, 0.0
     html: dict[str, str] = {}
     try:
         if held:
@@ -96,8 +100,10 @@ def _render(
         for slot in held:
             is_there = slot.base in html and (slot.output is None or slot.is_stored)
             (stored if is_there else refused).append(names[slot.base])
+        waited, page.waited = waited + page.waited, 0.0
         if held:
             writing(batch.cache, None, leases.end, batch.cache, stored, refused)
+        page.waited += waited
     return html
 
 

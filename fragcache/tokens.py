@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Kind
-from fragcache.exceptions import InvalidationFailed
+from fragcache.exceptions import CacheUnavailable, InvalidationFailed
 from fragcache.keys import token_key
 from fragcache.page import Page, now
 from fragcache.records import Token, token_moments, token_pair
@@ -212,7 +212,13 @@ def _fill_gaps(
         or not store.seals_like(stored[key])
     }
     if gaps:
-        _advance(store, keys, gaps)
+        try:
+            _advance(store, keys, gaps)
+        except CacheUnavailable as error:
+            # The node that lacks it is down: the other copies count, and what is absent
+            # altogether can be made.
+            if not error.is_refusal:
+                raise
 
 
 def _advance(

@@ -13,6 +13,7 @@ from fragcache.backends.memcached import MemcachedCache
 from fragcache.backends.memcached_fleet import Fleet
 from fragcache.testing.advancing import sealed
 from tests.backends import freeze, new_cache
+from tests.fleet_pages import SharedPages, use_fleet
 from tests.processes import Server
 
 pytestmark = pytest.mark.server("memcached")
@@ -42,6 +43,22 @@ def fleet(servers: list[Server]) -> MemcachedCache:
 def no_connection_is_left() -> Iterator[None]:
     yield
     Fleet.close_all()
+
+
+class TestPages(SharedPages):
+    @pytest.fixture
+    def cache_alias(
+        self, request: pytest.FixtureRequest, settings: Any, servers: list[Server]
+    ) -> str:
+        cache = {
+            "BACKEND": "fragcache.backends.memcached.MemcachedCache",
+            "LOCATION": [server.address for server in servers],
+        }
+        return use_fleet(request, settings, cache)
+
+    @pytest.fixture
+    def lose(self, servers: list[Server]) -> Callable[[], None]:
+        return servers[0].stop
 
 
 def keys_of(fleet: MemcachedCache, server: Server) -> set[str]:

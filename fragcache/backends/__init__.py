@@ -6,7 +6,7 @@ Only what needs no further package is imported here; ``fragcache.backends.redis`
 
 from __future__ import annotations
 
-from fragcache.backends.base import Advance, BulkBackend, FragmentBackend, ServerStats
+from fragcache.backends.base import Advance, BulkBackend, FragmentBackend, NodeLost, ServerStats
 from fragcache.backends.embedded import EmbeddedCache
 from fragcache.backends.generic import GenericBackend, adapt
 
@@ -16,6 +16,7 @@ __all__ = [
     "EmbeddedCache",
     "FragmentBackend",
     "GenericBackend",
+    "NodeLost",
     "ServerStats",
     "adapt",
 ]

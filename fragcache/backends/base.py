@@ -25,6 +25,10 @@ _LOCK_LIFE: Final = 2
 _LOCK_POLL: Final = 0.005
 
 
+class NodeLost(ConnectionError):
+    """A server of several, whose answer was needed, does not give one; others work."""
+
+
 class Advance(NamedTuple):
     """A sealed value that replaces none of higher rank, unless that one is ``seen``."""
 
@@ -57,7 +61,7 @@ class FragmentBackend(BaseCache):
     raw: bool = False
     #: What the client raises when the server fails: no connection, a time-out, a server's error.
     errors: ClassVar[tuple[type[Exception], ...]] = (Exception,)
-    #: Those of them that are answers: the server works, and will not do this one thing.
+    #: Those of them that are answers: the cache works, and will not do this one thing.
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
     #: Larger values are refused before they are sent.
     max_value_bytes: int | None = None

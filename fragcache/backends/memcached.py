@@ -24,7 +24,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import cached_property
 
 from fragcache.backends import raw
-from fragcache.backends.base import Advance, BulkBackend, ServerStats, advances_over
+from fragcache.backends.base import Advance, BulkBackend, NodeLost, ServerStats, advances_over
 
 try:
     import pymemcache  # noqa: F401
@@ -61,7 +61,11 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
     """
 
     errors: ClassVar[tuple[type[Exception], ...]] = ERRORS
-    refusals: ClassVar[tuple[type[Exception], ...]] = (MemcacheServerError, MemcacheClientError)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (
+        MemcacheServerError,
+        MemcacheClientError,
+        NodeLost,
+    )
 
     def __init__(self, server: str | Sequence[str], params: dict[str, Any]) -> None:
         given = params.get("OPTIONS") or {}
@@ -155,8 +159,7 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
     def delete_many(self, keys: Iterable[str], version: int | None = None) -> None:
         wires = self._asked(keys, version)
         _replies, failures = self._cache.exchange({wire: b"delete %b\r\n" % wire for wire in wires})
-        if failures:
-            raise next(iter(failures.values()))
+        self._raise(failures)
 
     def advance_many(
         self,
@@ -220,12 +223,18 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
     def _decisive(self, commands: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
         """Return the replies to commands of which the caller must know what became of them."""
         replies, failures = self._cache.exchange(commands)
-        if failures and not replies:
-            raise next(iter(failures.values()))
+        if not replies:
+            self._raise(failures)
         for reply in replies.values():
             if reply.startswith(b"SERVER_ERROR"):
                 raise server_error(reply)
         return replies
+
+    def _raise(self, failures: Mapping[Node, Exception]) -> None:
+        """Raise the first failure, as that of a node where others are left."""
+        self._raise_if_lost(failures)
+        for error in failures.values():
+            raise NodeLost(str(error)) from error
 
     def _raise_if_lost(self, failures: Mapping[Node, Exception]) -> None:
         if failures and self._cache.is_lost(failures):

@@ -3,8 +3,9 @@
     CACHES = {"fragments": {"BACKEND": "fragcache.backends.redis.RedisCache",
                             "LOCATION": "redis://127.0.0.1:6379/1"}}
 
-OPTIONS are those of django-redis, and MAX_VALUE_BYTES. IGNORE_EXCEPTIONS does not reach the bulk
-methods: what reads fragments degrades by itself, and counts it.
+OPTIONS are those of django-redis, and MAX_VALUE_BYTES. With SENTINELS, a list of (host, port), the
+host in LOCATION is the name of what they watch. IGNORE_EXCEPTIONS does not reach the bulk methods:
+what reads fragments degrades by itself, and counts it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from fragcache.backends import raw
 from fragcache.backends.base import Advance, FragmentBackend, ServerStats, horizon
@@ -39,9 +41,11 @@ except ImportError as error:
 from fragcache.backends.redis_client import (
     ADVANCE,
     DEFAULT_OPTIONS,
+    SENTINEL_OPTIONS,
     TOUCH,
     RawClient,
     Script,
+    expiry,
 )
 from fragcache.backends.redis_pipeline import Command, exchange, is_one_server
 
@@ -71,13 +75,10 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
     )
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
-        options = {**DEFAULT_OPTIONS, **(params.get("OPTIONS") or {})}
-        for name in _REFUSED_OPTIONS:
-            if name in options:
-                raise ImproperlyConfigured(
-                    f"OPTIONS[{name!r}] is {options[name]!r}, but RedisCache of fragcache stores "
-                    "bytes as they are: remove it, or use another alias of CACHES."
-                )
+        given = params.get("OPTIONS") or {}
+        defaults = SENTINEL_OPTIONS if "SENTINELS" in given else DEFAULT_OPTIONS
+        options = {**defaults, **given}
+        _check(server, options)
         super().__init__(server, {**params, "OPTIONS": options})  # type: ignore[call-arg, arg-type]
         self.max_value_bytes = options.get("MAX_VALUE_BYTES", _LARGEST_VALUE)
 
@@ -116,9 +117,9 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         refused = self.too_large(stored)
         seconds = self.lifetime(timeout)
         is_over = seconds is not None and seconds <= 0
-        expiry = _expiry(seconds)
+        life = expiry(seconds)
         commands: list[Command] = [
-            ("DEL", name) if is_over or key in refused else ("SET", name, stored[key], *expiry)
+            ("DEL", name) if is_over or key in refused else ("SET", name, stored[key], *life)
             for key, name in zip(stored, self.make_keys(stored, version), strict=True)
         ]
         replies = zip(stored, self._pipelined(commands), strict=True)
@@ -134,9 +135,9 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         stored = {key: raw.dumps(value) for key, value in data.items()}
         refused = self.too_large(stored)
         sent = [key for key in stored if key not in refused]
-        expiry = _expiry(self.lifetime(timeout))
+        life = expiry(self.lifetime(timeout))
         commands: list[Command] = [
-            ("SET", name, stored[key], "NX", *expiry)
+            ("SET", name, stored[key], "NX", *life)
             for key, name in zip(sent, self.make_keys(sent, version), strict=True)
         ]
         replies = _accepted(self._pipelined(commands))
@@ -173,11 +174,11 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
     ) -> list[str]:
         refused = self.too_large({key: advance.value for key, advance in values.items()})
         sent = [key for key in values if key not in refused]
-        expiry = _expiry(self.lifetime(timeout))[1:] or ("",)
+        milliseconds = expiry(self.lifetime(timeout))[1:] or ("",)
         replies = self._scripted(
             ADVANCE,
             self.make_keys(sent, version),
-            (horizon(), *expiry),
+            (horizon(), *milliseconds),
             [(raw.dumps(values[key].value), values[key].seen or b"") for key in sent],
         )
         advanced = {key for key, reply in zip(sent, replies, strict=True) if reply}
@@ -226,17 +227,37 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         return exchange(self._connection(write=True), commands) if commands else []
 
 
+def _check(server: Any, options: Mapping[str, Any]) -> None:
+    """Refuse what would bring pickle back, or read what a replica has not heard of yet.
+
+    Raises:
+        ImproperlyConfigured: an option or LOCATION would.
+    """
+    for name in _REFUSED_OPTIONS:
+        if name in options:
+            raise ImproperlyConfigured(
+                f"OPTIONS[{name!r}] is {options[name]!r}, but RedisCache of fragcache stores "
+                "bytes as they are: remove it, or use another alias of CACHES."
+            )
+    if not issubclass(import_string(options["CLIENT_CLASS"]), RawClient):
+        raise ImproperlyConfigured(
+            f"OPTIONS['CLIENT_CLASS'] is {options['CLIENT_CLASS']!r}, which pickles, and may read "
+            f"from replicas: remove it, or name a subclass of {RawClient.__qualname__}."
+        )
+    for url in server.split(",") if isinstance(server, str) else server:
+        if "is_master" in parse_qs(urlsplit(url).query):
+            raise ImproperlyConfigured(
+                "LOCATION says is_master, but fragments are read from the primary alone: a replica "
+                "may not have heard of an invalidation yet. Remove it."
+            )
+
+
 def _accepted(replies: list[Any]) -> list[Any]:
     """Return ``replies``; raise the first error among them."""
     for reply in replies:
         if isinstance(reply, ResponseError):
             raise reply
     return replies
-
-
-def _expiry(seconds: float | None) -> tuple[Any, ...]:
-    # Redis refuses an expiry of zero.
-    return () if seconds is None else ("PX", max(1, int(seconds * 1000)))
 
 
 def _address(url: str) -> str:

@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
+from redis.sentinel import SentinelManagedConnection
 
 from fragcache.backends import raw
 from fragcache.backends.timed_socket import TimedSocket, connecting
@@ -27,12 +28,18 @@ DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
     "SOCKET_TIMEOUT": 0.5,
 }
 
+#: The same, where a primary is found through Sentinels.
+SENTINEL_OPTIONS: Final[Mapping[str, Any]] = {
+    **DEFAULT_OPTIONS,
+    "CONNECTION_FACTORY": "fragcache.backends.redis_client.SentinelConnectionFactory",
+}
+
 #: Once more, at once: a server that was started anew has closed the connections of its pool.
 #: redis-py's own retries wait for seconds.
 _RETRY: Final = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
 #: What redis-py gets unless OPTIONS say otherwise. By RESP3 each connection begins with a HELLO to
 #: wait for, and nothing here needs it.
-_CONNECTION_DEFAULTS: Final[Mapping[str, Any]] = {"retry": _RETRY, "protocol": 2}
+CONNECTION_DEFAULTS: Final[Mapping[str, Any]] = {"retry": _RETRY, "protocol": 2}
 
 
 class Script(NamedTuple):
@@ -88,6 +95,12 @@ return there
 """)
 
 
+def expiry(seconds: float | None) -> tuple[Any, ...]:
+    """Return what SET needs to be told of a life in seconds; None is for ever."""
+    # Redis refuses an expiry of zero.
+    return () if seconds is None else ("PX", max(1, int(seconds * 1000)))
+
+
 class RawClient(DefaultClient):  # type: ignore[misc]
     """django-redis' client for bytes: pickles nothing, compresses nothing."""
 
@@ -112,8 +125,8 @@ class _PoolsByOptions:
         identity = repr((type(self).__qualname__, params, sorted(factory.options.items(), key=str)))
         if identity not in self._own_pools:
             made: ConnectionPool = factory.get_connection_pool(params)
-            made.connection_class = _TIMED.get(made.connection_class, made.connection_class)
-            for name, value in _CONNECTION_DEFAULTS.items():
+            made.connection_class = TIMED.get(made.connection_class, made.connection_class)
+            for name, value in CONNECTION_DEFAULTS.items():
                 made.connection_kwargs.setdefault(name, value)
             self._own_pools[identity] = made
         return self._own_pools[identity]
@@ -142,6 +155,10 @@ class TimedConnection(_Nameless, Connection):
                 self.socket_connect_timeout = usual
 
 
+class TimedSentinelConnection(TimedConnection, SentinelManagedConnection):
+    """The same to whatever server the Sentinels call the primary when it connects."""
+
+
 class TimedUnixConnection(_Nameless, UnixDomainSocketConnection):
     """The same over a socket of the file system."""
 
@@ -149,9 +166,11 @@ class TimedUnixConnection(_Nameless, UnixDomainSocketConnection):
         return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
 
 
-#: By redis-py's classes. Bytes of TLS that trickle in are bounded by time-outs alone.
-_TIMED: Final[Mapping[type, type]] = {
+#: What keeps to deadlines, by redis-py's classes. Bytes of TLS that trickle in are bounded by
+#: time-outs alone.
+TIMED: Final[Mapping[type, type]] = {
     Connection: TimedConnection,
+    SentinelManagedConnection: TimedSentinelConnection,
     UnixDomainSocketConnection: TimedUnixConnection,
 }
 
@@ -161,4 +180,17 @@ class ConnectionFactory(_PoolsByOptions, pool.ConnectionFactory):  # type: ignor
 
 
 class SentinelConnectionFactory(_PoolsByOptions, pool.SentinelConnectionFactory):  # type: ignore[misc]
-    """Connections to whatever server the Sentinels call the primary."""
+    """Connections to whatever server the Sentinels call the primary.
+
+    A connection asks them when it connects; when one of the process has found another primary than
+    before, the idle ones to the former are closed.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        for sentinel in self._sentinel.sentinels:
+            asked = sentinel.connection_pool
+            asked.connection_class = TIMED.get(asked.connection_class, asked.connection_class)
+            # The next Sentinel is the retry.
+            asked.connection_kwargs["retry"] = Retry(NoBackoff(), 0)
+            asked.connection_kwargs.setdefault("protocol", 2)

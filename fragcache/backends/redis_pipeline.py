@@ -54,15 +54,25 @@ def is_one_server(client: Any) -> bool:
     return isinstance(client, Redis)
 
 
-def _answers(connection: Any, commands: Sequence[Command]) -> list[Any]:
+def send(connection: Any, commands: Sequence[Command]) -> None:
+    """Send commands without waiting for the replies."""
     connection.send_packed_command(_packed(connection, commands))
+
+
+def receive(connection: Any, number: int) -> list[Any]:
+    """Return the next replies, errors of single commands among them."""
     replies = []
-    for _ in commands:
+    for _ in range(number):
         try:
             replies.append(connection.read_response())
         except ResponseError as error:
             replies.append(error)
     return replies
+
+
+def _answers(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    send(connection, commands)
+    return receive(connection, len(commands))
 
 
 def _packed(connection: Any, commands: Sequence[Command]) -> list[bytes]:

@@ -133,11 +133,11 @@ def _await(
             yield _render(batch, [lost.pop(base) for base in won], names, page)
         for base in free.keys() - won:
             denied[base] += 1
-        given_up = [
-            base for base in lost if states[base] is State.REFUSED or denied[base] >= FREE_LOOKS
-        ]
-        if given_up:
-            yield fill(batch, [lost.pop(base) for base in given_up], page, may_store=False)
+        if out_of_reach := [base for base in lost if denied[base] >= FREE_LOOKS]:
+            # The server that keeps such leases is down; those of the entries may not be.
+            yield fill(batch, [lost.pop(base) for base in out_of_reach], page, may_store=True)
+        if refused := [base for base in lost if states[base] is State.REFUSED]:
+            yield fill(batch, [lost.pop(base) for base in refused], page, may_store=False)
     if lost:
         yield fill(batch, list(lost.values()), page, may_store=False)
 

@@ -48,8 +48,8 @@ def descriptions(fragment: Fragment, plan: Plan) -> Iterator[dict[str, Any]]:
         told = packed(part)
         if not isinstance(part, Arguments) and not _is_read_back(fragment, part, told):
             raise _refusal(fragment, f"its primary keys, such as {told!r}, are")
-        for axis_texts in texts:
-            yield {"axis_values": axis_texts, **told, "digest": digest}
+        for values in texts:
+            yield {"axis_values": values, **told, "digest": digest}
 
 
 def restored(

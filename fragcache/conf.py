@@ -29,6 +29,7 @@ class Settings:
     INVALIDATION_LAG: float = 5
     PAGE_BUDGET: float | None = 0.1
     READ_ONLY_BATCHES: bool = True
+    RENEW_WITH: str = ""
     STATEMENT_TIMEOUT: float | None = 30
     #: Where warming holds its lock: "cache", "database", "file" or "file:/absolute/path".
     LOCK: str = "cache"

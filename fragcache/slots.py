@@ -50,6 +50,8 @@ class Slot:
     #: Those that an entry of another thread or process is current under.
     current: bytes | None = None
     output: Output | None = None
+    #: Whether the cache could not be asked: nothing is stored, or was invalidated to our knowledge.
+    is_cut_off: bool = False
     #: Whether the cache has confirmed that it keeps the output.
     is_stored: bool = False
 

@@ -52,6 +52,17 @@ class TestDown:
             assert happened(Event.CACHE_ERROR) == reads
             assert happened(Event.NOT_STORED, "library.artist_card") == 2 * reads
 
+    def test_they_cost_no_query_that_they_would_not_cost_without_a_cache(
+        self,
+        down: str,
+        artist_card: Fragment,
+        artists: list[Artist],
+        django_assert_num_queries: Any,
+    ) -> None:
+        with in_request(), django_assert_num_queries(0):
+            for artist in artists:
+                get_fragment(artist_card, artist)
+
     def test_fragments_without_version_are_rendered(self, down: str, greeting: Fragment) -> None:
         assert get_fragment(greeting, "you") == "Hello you"
 

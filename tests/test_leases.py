@@ -358,6 +358,20 @@ class TestBrokenCaches:
         assert time.monotonic() - began < 1
         assert happened(Event.STORED) == 1
 
+    def test_a_page_that_has_no_time_left_ends_its_lease(
+        self, site: Site, use_backend: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        use_backend(EmbeddedCache)
+        settings.FRAGCACHE = {**settings.FRAGCACHE, "PAGE_BUDGET": SOON}
+        site.read(0)
+        lease = site.lease_of(1, monkeypatch)
+        with entered(of_request()) as page:
+            site.work = lambda: setattr(page, "waited", 2 * SOON)
+            assert get_fragment(site.fragment, 1) == "x"
+            assert page.waited > 2 * SOON
+        held = store().read_many([lease])
+        assert leases.state(held, lease) is leases.State.REFUSED, "it was not stored"
+
     def test_an_exception_ends_the_lease(
         self, site: Site, use_backend: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -31,6 +31,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         *_wrong_alias(),
         *_wrong_values(given),
         *_wrong_axes(given),
+        *_wrong_renewals(given),
         *wrong_lock(given.get("LOCK", "cache")),
     ]
 
@@ -100,6 +101,26 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
                 hint="Use a number that is not negative" + (", or None." if may_be_none else "."),
                 id="fragcache.E004",
             )
+
+
+def _wrong_renewals(given: dict[str, Any]) -> Iterator[CheckMessage]:
+    path = given.get("RENEW_WITH", "")
+    if not path:
+        return
+    try:
+        is_function = callable(import_string(path))
+    except (ImportError, AttributeError) as error:
+        yield Error(
+            f"FRAGCACHE['RENEW_WITH'] is {path!r}, which cannot be imported: {error}.",
+            hint="fragcache.contrib.tasks.renew_with, or .celery.tasks.renew_with, with its "
+            "package installed; or the path of a function of your own.",
+            id="fragcache.E005",
+        )
+        return
+    if not is_function:
+        yield Error(
+            f"FRAGCACHE['RENEW_WITH'] is {path!r}, which is no function.", id="fragcache.E005"
+        )
 
 
 def _wrong_axes(given: dict[str, Any]) -> Iterator[CheckMessage]:

@@ -7,7 +7,6 @@ Friedman, Manes 2017).
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 from fragcache.bounded import Bounded
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
+from fragcache.locks import new_lock
 from fragcache.slots import Slot
 
 #: New instances of one fragment that a process stores in a minute without further ado.
@@ -28,7 +28,7 @@ class Doorkeeper:
     """What one process has let in, and what it has turned away once."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._missed: Bounded[bool] = Bounded(_REMEMBERED, size_of=lambda _value: 1)
         #: By fragment, when the minute began, and how many were let in since.
         self._let_in: dict[str, tuple[float, int]] = {}

@@ -51,9 +51,10 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
         if not fragment.is_versioned:
             slot.version = places.unique_version(page.began_at if page.is_request else now())
     rendered = []
+    may_store = may_store and cache.is_writable
+    fresh = may_store and not all(slot.is_cut_off for slot in due)
     with activated(batch.axis_values):
-        arguments = [slot.instance.arguments for slot in due]
-        found = render_many(fragment, arguments, fresh=may_store and cache.is_writable)
+        found = render_many(fragment, [slot.instance.arguments for slot in due], fresh=fresh)
     for slot, output in zip(due, found, strict=True):
         if output is not None:
             slot.output = output
@@ -68,7 +69,6 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
     outputs = [output for output in found if output is not None]
     spent = [output.cost for output in outputs]
     costs.note(fragment.name, spent, are_storable=all(output.is_storable for output in outputs))
-    may_store = may_store and cache.is_writable
     stored = doorkeeper.admitted(fragment, storable) if may_store else []
     count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
     if stored:

@@ -165,6 +165,7 @@ def _due(batch: Batch, found: Found, slots: dict[int, Slot], page: Page) -> Look
         if slot.base in due:
             continue
         due[slot.base] = slot
+        slot.is_cut_off = found.tokens is None
         names = batch.token_names(position)
         if names not in pairs:
             pairs[names] = _tokens_to_store_under(found, names, page)

@@ -51,7 +51,8 @@ def _rendered_or_stale(
     may_store = storable and is_committed(page)
     html: dict[str, str] = {}
     # What is shown inside of another fragment is kept with it: it has to be fresh.
-    if fragment.stale_while_revalidate and page.is_request and may_store and not is_recording():
+    is_spared = page.is_request and page.is_visited and not is_recording()
+    if fragment.stale_while_revalidate and may_store and is_spared:
         html = former(batch, due, fragment.stale_while_revalidate)
         if html:
             renew_later(batch, [slot for slot in due if slot.base in html], page)

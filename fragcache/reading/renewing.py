@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
-from fragcache import leases
+from django.utils.module_loading import import_string
+
+from fragcache import conf, leases
 from fragcache.counters import Event, degrade
 from fragcache.guard import reading, writing
 from fragcache.page import Page
@@ -16,6 +19,9 @@ from fragcache.reading.stored import look
 from fragcache.slots import Slot
 
 logger = logging.getLogger("fragcache")
+
+#: Seconds after which what a queue was given, and no worker has done, is given to it again.
+SENT_LIFE: Final = 60
 
 
 def renew_later(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bool = False) -> None:
@@ -28,6 +34,8 @@ def renew_later(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bo
 
 def _renew(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bool) -> None:
     cache = batch.cache
+    if conf.settings().RENEW_WITH and not is_early:
+        slots = _not_sent(batch, slots)
     names = {lease_name(batch, slot): slot for slot in slots}
     life = lease_life(batch, len(names))
     taken = writing(cache, set(), leases.take, cache, names, life)
@@ -54,3 +62,27 @@ def _renew(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bool) -
         done = [name for name in taken if names[name].is_stored or names[name].base in is_there]
         # An early one keeps its lease for its life: this page may show it in other places.
         writing(cache, None, leases.end, cache, [] if is_early else done, ())
+
+
+def _not_sent(batch: Batch, slots: Sequence[Slot]) -> list[Slot]:
+    """Let workers renew slots, each once; return those that are to be renewed here."""
+    from fragcache.warming.distributed import CannotEnqueue
+    from fragcache.warming.renewal import described
+
+    cache, fragment = batch.cache, batch.fragment
+    send = import_string(conf.settings().RENEW_WITH)
+    names = {lease_name(batch, slot, ".sent"): slot for slot in slots}
+    taken = writing(cache, set(), leases.take, cache, names, SENT_LIFE)
+    left = []
+    for name in taken:
+        slot = names[name]
+        try:
+            send(described(fragment, slot.instance, batch.axis_values, cache.alias))
+        except CannotEnqueue:
+            left.append(slot)
+        except Exception as error:  # noqa: BLE001 - a queue that is down must not be an outage
+            cause = type(error).__name__
+            message = "%s could not be handed to a worker, and is renewed here: %s."
+            degrade(Event.RENEWAL_FAILED, fragment.name, cause, message, fragment.name, cause)
+            left.append(slot)
+    return left

@@ -23,7 +23,7 @@ from tests.stem import in_child
 
 def visited(ready: int, go: int, threads: int) -> dict[str, Any]:
     """Read the fragment in so many threads when ``go`` is closed; return what they got."""
-    from fragcache.counters import totals
+    from fragcache import counters, get_fragment
     from tests.herd.fragments import task
 
     start = threading.Barrier(threads)
@@ -31,12 +31,14 @@ def visited(ready: int, go: int, threads: int) -> dict[str, Any]:
     workers = [threading.Thread(target=visit, args=(start, answers)) for _ in range(threads - 1)]
     for worker in workers:
         worker.start()
+    get_fragment(task["fragment"], 0)  # it is connected
+    counters.reset()
     os.write(ready, b".")
     os.read(go, 1)
     visit(start, answers)
     for worker in workers:
         worker.join(task["cap"])
-    counted = {event.value: times for (name, event), times in totals().items() if name}
+    counted = {event.value: times for (name, event), times in counters.totals().items() if name}
     return {"answers": answers, "counted": counted}
 
 

@@ -43,13 +43,13 @@ def descriptions(fragment: Fragment, plan: Plan) -> Iterator[dict[str, Any]]:
     """
     digest = digest_of(fragment)
     chosen = {name: values for name, values in plan.axis_values.items() if name in fragment.axes}
-    texts = [_axis_texts(values) for values in axes.combinations(fragment.axes, chosen)]
+    texts = [axis_texts(values) for values in axes.combinations(fragment.axes, chosen)]
     for part in _parts(fragment, plan):
         told = packed(part)
         if not isinstance(part, Arguments) and not _is_read_back(fragment, part, told):
             raise _refusal(fragment, f"its primary keys, such as {told!r}, are")
-        for axis_texts in texts:
-            yield {"axis_values": axis_texts, **told, "digest": digest}
+        for values in texts:
+            yield {"axis_values": values, **told, "digest": digest}
 
 
 def restored(
@@ -66,7 +66,12 @@ def restored(
     return unpacked(fragment, description), values
 
 
-def _axis_texts(values: Mapping[str, Any]) -> dict[str, str]:
+def axis_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return axis values as texts that the axes read back.
+
+    Raises:
+        CannotEnqueue: one does not.
+    """
     texts = {}
     for name, value in values.items():
         axis = axes.get(name)
@@ -117,11 +122,16 @@ def _listed(fragment: Fragment, found: Iterable[Any], plan: Plan) -> Iterator[Ar
     if plan.only is not None:
         only = set(plan.only)
         chosen = (item for item in chosen if str(getattr(item[0], "pk", item[0])) in only)
-    lists = ([_packed_value(fragment, value) for value in item] for item in chosen)
+    lists = ([packed_value(fragment, value) for value in item] for item in chosen)
     yield from map(Arguments, _chunks(lists, plan.batch_size))
 
 
-def _packed_value(fragment: Fragment, value: Any) -> Any:
+def packed_value(fragment: Fragment, value: Any) -> Any:
+    """Return an argument as JSON takes it, a row by its model and key.
+
+    Raises:
+        CannotEnqueue: it has no such form.
+    """
     if isinstance(value, Model) and value.pk is not None:
         return {"model": value._meta.label, "pk": packed_key(value.pk)}
     is_plain = type(value) in SCALARS and (not isinstance(value, float) or math.isfinite(value))

@@ -164,7 +164,7 @@ class SharedPages(FleetPages):
             renders.clear()
             costs.forget()
             get_fragments(artist_card, more)
-        assert len(renders) < 133, "a third of the entries is lost, not that of the leases as well"
+        assert len(renders) < 125, "a third of the entries is lost, not that of the leases as well"
 
     def test_what_is_new_while_a_node_is_lost_is_stored(
         self, cache_alias: str, greeting: Fragment, renders: list[str], lose: Callable[[], None]

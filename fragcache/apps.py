@@ -13,7 +13,9 @@ class FragcacheConfig(AppConfig):
         from fragcache.checks import check_caches, check_fragments, check_plan, check_settings
         from fragcache.signals import guard_probed
         from fragcache.stats.outages import note
+        from fragcache.touching.receivers import connect
 
+        connect()
         autodiscover_modules("fragments")
         guard_probed.connect(note, dispatch_uid="fragcache.stats.outages")
         checks.register(check_settings, checks.Tags.caches)

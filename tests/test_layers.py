@@ -24,7 +24,7 @@ LAYERS: dict[str, str] = {
     ),
     "declared": (
         "arguments axes codes declarations digests items jinja2_templates manifest migrations "
-        "models registry row_reading signatures templates validation versions"
+        "models registry row_reading signatures templates touching validation versions"
     ),
     "use cases": (
         "blocks bubbling contexts explaining invalidation reading rendering slots stats warming"

@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,17 @@ class TestOnPostgreSQL:
             before = mtime()
             execute("UPDATE studio_session SET title = 'y'")
             assert mtime() > before
+
+    def test_an_mtime_that_is_ahead_moves_by_steps(self) -> None:
+        execute(
+            "INSERT INTO studio_session (title, slug, plays, updated_at) "
+            "VALUES ('x', 'x', 0, '2100-01-01 00:00:00Z')"
+        )
+        for microsecond in (1, 2):
+            execute("UPDATE studio_session SET title = 'y'")
+            assert Session.objects.get().updated_at == datetime(
+                2100, 1, 1, 0, 0, 0, microsecond, UTC
+            )
 
     def test_loaddata_moves_the_mtime_upwards(
         self, session: Session, mtime: Any, tmp_path: Path

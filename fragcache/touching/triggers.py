@@ -46,7 +46,7 @@ def statements(model: type[Model]) -> tuple[list[str], list[str]]:
     """Return the SQL that makes the triggers of a model, and that which removes them."""
     table, column = _quoted(model._meta.db_table), _quoted(mtime_field(model).column)
     name = _name("fragcache_moves_", model)
-    move = f"NEW.{column} := GREATEST(clock_timestamp(), OLD.{column});"
+    move = f"NEW.{column} := GREATEST(clock_timestamp(), OLD.{column} + {_STEP});"
     forward = [
         _function(name, f"{move}\n    RETURN NEW;"),
         f"DROP TRIGGER IF EXISTS {name} ON {table};",
@@ -103,8 +103,9 @@ def _update(field: Any, changed: Sequence[str]) -> str:
         raise ValueError(f"{related._meta.label} has no TouchField that could move.")
     table, column = _quoted(moved.model._meta.db_table), _quoted(moved.column)
     key = _quoted(moved.model._meta.pk.column)
+    # Names that the models have, and quoted.
     keys = " UNION ".join(f"SELECT {_quoted(field.column)} FROM {rows}" for rows in changed)  # noqa: S608
-    return (
+    return (  # noqa: S608
         f"UPDATE {table} SET {column} = GREATEST(clock_timestamp(), {column} + {_STEP})\n"
         f"    WHERE {key} IN (\n"
         f"        SELECT {key} FROM {table} WHERE {key} IN ({keys})\n"

@@ -105,8 +105,8 @@ def _update(field: Any, changed: Sequence[str]) -> str:
     key = _quoted(moved.model._meta.pk.column)
     # Names that the models have, and quoted.
     keys = " UNION ".join(f"SELECT {_quoted(field.column)} FROM {rows}" for rows in changed)  # noqa: S608
-    return (  # noqa: S608
-        f"UPDATE {table} SET {column} = GREATEST(clock_timestamp(), {column} + {_STEP})\n"
+    return (
+        f"UPDATE {table} SET {column} = GREATEST(clock_timestamp(), {column} + {_STEP})\n"  # noqa: S608
         f"    WHERE {key} IN (\n"
         f"        SELECT {key} FROM {table} WHERE {key} IN ({keys})\n"
         f"        ORDER BY {key} FOR NO KEY UPDATE\n"

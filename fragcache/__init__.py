@@ -1,6 +1,7 @@
 """Template fragments for Django: declared, rendered ahead of the visitors, read in one go."""
 
 from fragcache.axes import Axis
+from fragcache.collections import acollection_version, collection_version
 from fragcache.declarations import Fragment
 from fragcache.exceptions import (
     CacheUnavailable,
@@ -48,12 +49,14 @@ __all__ = [
     "UndefinedArgument",
     "UnknownAxis",
     "UnknownFragment",
+    "acollection_version",
     "aget_fragment",
     "aget_fragments",
     "ainvalidate",
     "ainvalidate_all",
     "ainvalidate_many",
     "arender_fragment",
+    "collection_version",
     "fragment",
     "get_fragment",
     "get_fragments",

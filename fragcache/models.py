@@ -1,9 +1,24 @@
-"""Models: the runs of ``warm_fragments``, and the batches of those that workers do."""
+"""Models: the runs of ``warm_fragments``, and those whose mtime moves, to derive one's own from."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from fragcache.touching.fields import TouchField
+from fragcache.touching.models import TouchedModel
+from fragcache.touching.moves import gathered_touches
+from fragcache.touching.querysets import TouchedManager, TouchedQuerySet
+
+__all__ = [
+    "TouchField",
+    "TouchedManager",
+    "TouchedModel",
+    "TouchedQuerySet",
+    "WarmBatch",
+    "WarmRun",
+    "gathered_touches",
+]
 
 
 class WarmRun(models.Model):

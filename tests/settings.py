@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "django.contrib.sites",
     "fragcache",
     "tests.library",
+    "tests.studio",
 ]
 
 TEMPLATES: list[dict[str, Any]] = [

@@ -15,7 +15,8 @@ from django.db import connection
 
 from fragcache.checks import check_plan
 from fragcache.conf import NAMES
-from tests.library.models import Artist
+from tests.library.models import Album, Artist, Track
+from tests.studio.models import Session
 
 Declare = Callable[..., Any]
 Templates = Callable[[Mapping[str, str]], None]
@@ -639,3 +640,48 @@ def test_each_wrong_declaration_has_its_message(declare: Declare, templates: Tem
     declare("none.html", name="library.c")(nothing)
 
     assert [message.msg.partition(":")[0] for message in messages()] == ["library.b", "library.c"]
+
+
+class TestVersionsThatStayBehind:
+    @pytest.mark.parametrize(
+        ("model", "paths"),
+        [
+            (Album, "updated_at"),
+            (Track, ["pk", "album__updated_at"]),
+            (Album, ["artist", "updated_at"]),
+        ],
+    )
+    def test_a_version_that_only_save_moves_is_a_warning(
+        self, declare: Declare, templates: Templates, model: Any, paths: Any
+    ) -> None:
+        templates({"card.html": ""})
+        declare("card.html", name="library.card", items=model.objects.all(), version=paths)(
+            lambda row: {}
+        )
+
+        said = only(messages())
+
+        assert said.id == "fragcache.W005"
+        assert "is library.Album.updated_at, which auto_now moves at save() alone" in said.text
+        assert said.text.startswith("library.card: its version ")
+        assert said.hint is not None
+        assert said.hint.startswith("Derive library.Album from fragcache.models.TouchedModel")
+
+    @pytest.mark.parametrize(
+        ("model", "paths"),
+        [
+            (Session, ["updated_at", "band__updated_at"]),
+            (Artist, "updated_at"),
+            (Artist, ["name", "pk"]),
+            (Artist, None),
+        ],
+    )
+    def test_others_are_not(
+        self, declare: Declare, templates: Templates, model: Any, paths: Any
+    ) -> None:
+        templates({"card.html": ""})
+        declare("card.html", name="library.card", items=model.objects.all(), version=paths)(
+            lambda row: {}
+        )
+
+        assert messages() == []

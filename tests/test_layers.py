@@ -23,8 +23,8 @@ LAYERS: dict[str, str] = {
         "tokens transactions"
     ),
     "declared": (
-        "arguments axes codes declarations digests items jinja2_templates manifest migrations "
-        "models registry row_reading signatures templates validation versions"
+        "arguments axes codes collections declarations digests items jinja2_templates manifest "
+        "migrations models registry row_reading signatures templates touching validation versions"
     ),
     "use cases": (
         "blocks bubbling contexts explaining invalidation reading rendering slots stats warming"

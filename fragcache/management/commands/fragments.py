@@ -20,6 +20,7 @@ from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.explaining import explain
 from fragcache.management.stating import caches_described, stats_lines
+from fragcache.management.triggers import Refused, trigger_migration
 from fragcache.models import WarmRun
 from fragcache.reading.resolving import resolve, unpublished
 from fragcache.store import store
@@ -33,7 +34,8 @@ EXIT_UNAVAILABLE: Final = 75
 class Command(BaseCommand):
     help = (
         "Lists the declared fragments, explains one instance of one, lists the recorded runs of "
-        "warm_fragments, or says how the caches are."
+        "warm_fragments, says how the caches are, or writes the migration that moves a model's "
+        "mtime."
     )
     requires_migrations_checks = False
 
@@ -65,6 +67,12 @@ class Command(BaseCommand):
             "stats", help="Whether the caches answer, and since when which guards are open."
         )
         stating.add_argument("--json", action="store_true", help="Print one JSON document.")
+        moving = actions.add_parser(
+            "trigger", help="Write the PostgreSQL migration that moves a model's mtime."
+        )
+        moving.add_argument("model", metavar="APP.MODEL")
+        moving.add_argument("--dry-run", action="store_true", help="Print it instead.")
+        moving.add_argument("--check", action="store_true", help="Exit with 1 if it is missing.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
@@ -74,6 +82,8 @@ class Command(BaseCommand):
                 self._runs(options)
             elif options["action"] == "stats":
                 self._stats(options)
+            elif options["action"] == "trigger":
+                self._trigger(options)
             else:
                 self._explain(options)
         except CacheUnavailable as error:
@@ -128,6 +138,28 @@ class Command(BaseCommand):
         if silent:
             names = ", ".join(map(repr, silent))
             raise CommandError(f"No answer from {names}.", returncode=EXIT_UNAVAILABLE)
+
+    def _trigger(self, options: dict[str, Any]) -> None:
+        try:
+            migration = trigger_migration(options["model"])
+        except Refused as error:
+            raise CommandError(str(error), returncode=EXIT_USAGE) from error
+        if migration.made_by:
+            self.stdout.write(f"The migration {migration.made_by} makes these triggers.")
+        elif options["check"]:
+            message = f"No migration makes these triggers: {migration.path.name} is missing."
+            raise CommandError(message, returncode=EXIT_FAILED)
+        elif options["dry_run"]:
+            self.stdout.write(migration.text, ending="")
+        else:
+            migration.path.write_text(migration.text, encoding="utf-8")
+            self.stdout.write(f"Wrote {migration.path}: run `manage.py migrate`.")
+        if migration.left_out:
+            self.stderr.write(
+                f"No trigger follows {', '.join(map(repr, migration.left_out))} of its touches, "
+                "over several tables: these move by the ORM alone.",
+                style_func=str,
+            )
 
     def _table(self, rows: Sequence[dict[str, Any]]) -> None:
         cells = [[str(key) for key in rows[0]]]

@@ -1,0 +1,133 @@
+"""The version of a collection: of which rows, in which state, and in which order it consists.
+
+Never the latest mtime: a transaction that stamps early and commits late leaves it as it was, and a
+row that leaves takes nothing with it. Never an XOR: a join's duplicates cancel each other out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any, Final
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
+from django.db.models import DateTimeField, F, Field, QuerySet
+from django.db.models.expressions import OrderBy
+
+from fragcache.exceptions import ImproperlyDeclared
+from fragcache.keys import microseconds
+from fragcache.touching.fields import touch_field
+
+_MODULUS: Final = 2**64
+_DATETIME: Final = "(extract(epoch from version) * 1000000)::bigint::text"
+
+
+def collection_version(queryset: QuerySet[Any], *, field: str | None = None) -> str:
+    """Return the version of what a queryset selects: "12-00c5a1f09b3e7d42".
+
+    It is the count, and the sum of a 64-bit hash of each row's primary key and mtime; with the
+    row's position where the order depends on more than the columns of its table. PostgreSQL
+    computes it in one query, other databases send the pairs. Use it in a fragment's ``version``.
+
+    ``field`` is the column that moves with every change of a row; by default the TouchField.
+
+    Raises:
+        ImproperlyDeclared: the queryset has no definite rows or order, or they have no version.
+    """
+    column = _column(queryset, field)
+    _refuse_what_has_no_version(queryset, column)
+    rows = queryset.select_related(None).prefetch_related(None)
+    has_positions = _has_foreign_order(rows)
+    if not (has_positions or rows.query.is_sliced or rows.query.distinct_fields):
+        rows = rows.order_by()
+    pairs = rows.values_list("pk", column.name)
+    if connections[rows.db].vendor == "postgresql":
+        count, total = _computed_there(pairs, column, has_positions)
+    else:
+        count, total = _computed_here(pairs, has_positions)
+    return f"{count}-{total % _MODULUS:016x}"
+
+
+acollection_version = sync_to_async(collection_version)
+
+
+def _column(queryset: QuerySet[Any], name: str | None) -> Field[Any, Any]:
+    model = queryset.model
+    column = touch_field(model) if name is None else model._meta.get_field(name)
+    if isinstance(column, Field) and column.concrete:
+        return column
+    raise ImproperlyDeclared(
+        f"collection_version() does not know which column of {model._meta.label} moves with every "
+        "change: derive it from fragcache.models.TouchedModel, or name one, such as "
+        "field='updated_at'."
+    )
+
+
+def _refuse_what_has_no_version(queryset: QuerySet[Any], column: Field[Any, Any]) -> None:
+    query = queryset.query
+    if query.combinator:
+        problem = f"{query.combinator}() of querysets: give each its own version"
+    elif queryset._fields is not None:  # type: ignore[attr-defined]
+        problem = "values() or values_list(): give the queryset of the rows"
+    elif "?" in query.order_by:
+        problem = "order_by('?'): rows in another order each time have no version"
+    elif query.is_sliced and not queryset.ordered:
+        problem = "a slice without an order: which rows it has is up to the database. Use order_by"
+    elif len(getattr(column.model._meta, "pk_fields", [0])) > 1:
+        problem = "a model with a composite primary key: give a function that computes it"
+    else:
+        return
+    raise ImproperlyDeclared(f"collection_version() cannot tell the version of {problem}.")
+
+
+def _has_foreign_order(queryset: QuerySet[Any]) -> bool:
+    """Whether rows may come in another order although none of them has changed."""
+    query = queryset.query
+    if not queryset.ordered:
+        return False
+    ordering: Any = query.extra_order_by or query.order_by or query.get_meta().ordering
+    own = {"pk", *(f.attname for f in query.get_meta().concrete_fields)}
+    # Of a row in several tables, and of an annotation that hides a column, the name says nothing.
+    own -= set(query.annotation_select) | set(query.extra)
+    return not all(_ordered_by(term) in own for term in ordering)
+
+
+def _ordered_by(term: Any) -> str | None:
+    if isinstance(term, OrderBy):
+        term = term.expression
+    term = getattr(term, "name", term) if isinstance(term, F) else term
+    return term.removeprefix("-") if isinstance(term, str) else None
+
+
+def _computed_there(
+    pairs: QuerySet[Any], column: Field[Any, Any], has_positions: bool
+) -> tuple[int, int]:
+    version = _DATETIME if isinstance(column, DateTimeField) else "version::text"
+    position = "':' || row_number() OVER ()" if has_positions else "''"
+    try:
+        inner, params = pairs.query.get_compiler(using=pairs.db).as_sql()
+    except EmptyResultSet:
+        return 0, 0
+    with connections[pairs.db].cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), coalesce(sum(hash), 0) FROM (SELECT hashtextextended("  # noqa: S608
+            f"pk::text || ':' || coalesce({version}, '') || {position}, 0) AS hash "
+            f"FROM ({inner}) AS pairs (pk, version)) AS hashes",
+            params,
+        )
+        count, total = cursor.fetchone()
+    return count, int(total)
+
+
+def _computed_here(pairs: Iterable[tuple[Any, Any]], has_positions: bool) -> tuple[int, int]:
+    count = total = 0
+    for pk, version in pairs:
+        if isinstance(version, dt.datetime):
+            version = microseconds(version)
+        count += 1
+        text = f"{pk}:{'' if version is None else version}:{count if has_positions else ''}"
+        total += int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+    return count, total

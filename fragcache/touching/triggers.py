@@ -1,0 +1,129 @@
+"""What PostgreSQL does for what the ORM does not see: raw SQL, ``loaddata``, other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from django.db.backends.utils import truncate_name
+from django.db.models import DateTimeField, Model
+
+from fragcache.touching.fields import touch_field
+from fragcache.touching.moves import touches_of
+
+_LONGEST_NAME: Final = 63
+_STEP: Final = "interval '1 microsecond'"
+#: Which rows a statement touches: what it parted, what it joined, or both.
+_CHANGED: Final = {
+    "INSERT": ("new_rows",),
+    "UPDATE": ("old_rows", "new_rows"),
+    "DELETE": ("old_rows",),
+}
+
+
+def mtime_field(model: type[Model]) -> DateTimeField[Any, Any]:
+    """Return the field that a trigger moves: the TouchField, or the one with ``auto_now``.
+
+    Raises:
+        ValueError: there is none, it belongs to another table, or there are several.
+    """
+    own = touch_field(model)
+    automatic = [f for f in model._meta.concrete_fields if getattr(f, "auto_now", False)]
+    found: list[Any] = automatic if own is None else [own]
+    label = model._meta.label
+    if len(found) != 1 or not isinstance(found[0], DateTimeField):
+        raise ValueError(
+            f"{label} has {len(found)} fields that could move: derive it from "
+            "fragcache.models.TouchedModel, or give it one DateTimeField with auto_now."
+        )
+    if found[0].model is not model:
+        owner = found[0].model._meta.label
+        raise ValueError(f"The mtime of {label} is {owner}'s: write the trigger of {owner}.")
+    return found[0]
+
+
+def statements(model: type[Model]) -> tuple[list[str], list[str]]:
+    """Return the SQL that makes the triggers of a model, and that which removes them."""
+    table, column = _quoted(model._meta.db_table), _quoted(mtime_field(model).column)
+    name = _name("fragcache_moves_", model)
+    move = f"NEW.{column} := GREATEST(clock_timestamp(), OLD.{column} + {_STEP});"
+    forward = [
+        _function(name, f"{move}\n    RETURN NEW;"),
+        f"DROP TRIGGER IF EXISTS {name} ON {table};",
+        (
+            f"CREATE TRIGGER {name} BEFORE UPDATE ON {table}\n"
+            f"    FOR EACH ROW EXECUTE FUNCTION {name}();"
+        ),
+    ]
+    backward = [f"DROP TRIGGER IF EXISTS {name} ON {table};", f"DROP FUNCTION IF EXISTS {name}();"]
+    if foreign_keys(model):
+        for event in _CHANGED:
+            forward += _touching(model, event)
+            touching = _name(f"fragcache_touches_{event.lower()}_", model)
+            backward += [
+                f"DROP TRIGGER IF EXISTS {touching} ON {table};",
+                f"DROP FUNCTION IF EXISTS {touching}();",
+            ]
+    return forward, backward
+
+
+def foreign_keys(model: type[Model]) -> list[Any]:
+    """Return the foreign keys among what the model touches, in the order in which rows move."""
+    fields: list[Any] = [model._meta.get_field(p) for p in touches_of(model) if "__" not in p]
+    found = [f for f in fields if f.concrete and not f.many_to_many and f.target_field.primary_key]
+    return sorted(found, key=lambda field: field.related_model._meta.label_lower)
+
+
+def left_to_the_orm(model: type[Model]) -> Sequence[str]:
+    """Return the paths that no trigger follows: those over several tables."""
+    followed = {field.name for field in foreign_keys(model)}
+    return [path for path in touches_of(model) if path not in followed]
+
+
+def _touching(model: type[Model], event: str) -> Iterator[str]:
+    """Yield a trigger that runs once for a statement, so that its rows are locked in one order."""
+    table = _quoted(model._meta.db_table)
+    name = _name(f"fragcache_touches_{event.lower()}_", model)
+    changed = _CHANGED[event]
+    updates = [_update(field, changed) for field in foreign_keys(model)]
+    tables = " ".join(f"{rows[:3].upper()} TABLE AS {rows}" for rows in changed)
+    yield _function(name, "\n    ".join([*updates, "RETURN NULL;"]))
+    yield f"DROP TRIGGER IF EXISTS {name} ON {table};"
+    yield (
+        f"CREATE TRIGGER {name} AFTER {event} ON {table}\n"
+        f"    REFERENCING {tables}\n"
+        f"    FOR EACH STATEMENT EXECUTE FUNCTION {name}();"
+    )
+
+
+def _update(field: Any, changed: Sequence[str]) -> str:
+    related = field.related_model
+    moved = touch_field(related)
+    if moved is None:
+        raise ValueError(f"{related._meta.label} has no TouchField that could move.")
+    table, column = _quoted(moved.model._meta.db_table), _quoted(moved.column)
+    key = _quoted(moved.model._meta.pk.column)
+    # Names that the models have, and quoted.
+    keys = " UNION ".join(f"SELECT {_quoted(field.column)} FROM {rows}" for rows in changed)  # noqa: S608
+    return (
+        f"UPDATE {table} SET {column} = GREATEST(clock_timestamp(), {column} + {_STEP})\n"  # noqa: S608
+        f"    WHERE {key} IN (\n"
+        f"        SELECT {key} FROM {table} WHERE {key} IN ({keys})\n"
+        f"        ORDER BY {key} FOR NO KEY UPDATE\n"
+        f"    );"
+    )
+
+
+def _function(name: str, body: str) -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $body$\n"
+        f"BEGIN\n    {body}\nEND\n$body$;"
+    )
+
+
+def _name(prefix: str, model: type[Model]) -> str:
+    return _quoted(truncate_name(prefix + model._meta.db_table, _LONGEST_NAME))
+
+
+def _quoted(name: str | None) -> str:
+    return '"' + str(name).strip('"').replace('"', '""') + '"'

@@ -132,13 +132,15 @@ def test_by_django_tasks(card: Card, nina: Artist, settings: Any) -> None:
     assert (card.visit(nina), card.rendered) == ("Ella", [])
 
 
-def test_by_celery(card: Card, nina: Artist, settings: Any) -> None:
+def test_by_celery(
+    card: Card, nina: Artist, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     celery = pytest.importorskip("celery")
     path = "fragcache.contrib.celery.tasks.renew_with"
     settings.FRAGCACHE = {**settings.FRAGCACHE, "RENEW_WITH": path}
     with celery.Celery("renewals", set_as_current=False) as app:
         app.conf.task_always_eager = True
-        app.set_current()
+        monkeypatch.setattr(celery._state._tls, "current_app", app)
         card.visit(nina)
         change(nina, "Ella")
         assert (card.visit(nina), card.waited, card.rendered) == ("Nina", [], ["Ella"])

@@ -132,18 +132,20 @@ def test_by_django_tasks(card: Card, nina: Artist, settings: Any) -> None:
     assert (card.visit(nina), card.rendered) == ("Ella", [])
 
 
-def test_by_celery(
-    card: Card, nina: Artist, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_by_celery(card: Card, nina: Artist, settings: Any) -> None:
     celery = pytest.importorskip("celery")
     path = "fragcache.contrib.celery.tasks.renew_with"
     settings.FRAGCACHE = {**settings.FRAGCACHE, "RENEW_WITH": path}
-    with celery.Celery("renewals", set_as_current=False) as app:
-        app.conf.task_always_eager = True
-        monkeypatch.setattr(celery._state._tls, "current_app", app)
+    former = celery.current_app._get_current_object()
+    app = celery.Celery("renewals", set_as_current=True)
+    app.conf.task_always_eager = True
+    try:
         card.visit(nina)
         change(nina, "Ella")
         assert (card.visit(nina), card.waited, card.rendered) == ("Nina", [], ["Ella"])
+    finally:
+        app.close()
+        former.set_current()
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ WARMING = a_table(
     command=[50.0, 100.0],
     again=[4.0, 8.0],
     changed=[5.0, 10.0],
+    again_changed=[1.0, 2.0],
+    changed_changed=[2.0, 4.0],
 )
 
 
@@ -100,8 +102,8 @@ class TestBounds:
 
     def test_s9_compares_with_the_loop_and_with_a_full_run(self) -> None:
         found = bounds_of(Findings(tables=[WARMING], renders={"redis": 0}), "S9")
-        assert [bound.figure for bound in found] == [25, 0, 0.1]
-        assert [bound.holds for bound in found] == [False, True, False]
+        assert [bound.figure for bound in found] == [25, 0, 0.1, 100, 0.04]
+        assert [bound.holds for bound in found] == [False, True, False, True, True]
 
     def test_a_render_without_a_change_is_a_miss(self) -> None:
         bound = bounds_of(Findings(renders={"redis": 3}), "S9", "renders")[0]

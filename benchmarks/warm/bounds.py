@@ -39,6 +39,10 @@ def _of_server(findings: Findings, server: str, name: str) -> Iterator[Bound]:
         unit="",
     )
     yield within("S9", f"1 % changed, {name}", warming, "changed", "command", 0.05)
+    what = f"`--changed`, nothing changed, {name}"
+    yield faster("S9", what, warming, "again-changed", "one-by-one", 40)
+    what = f"`--changed`, 1 % changed, {name}"
+    yield within("S9", what, warming, "changed-changed", "command", 0.05)
     yield from _scale(findings, server, name)
 
 

@@ -33,6 +33,8 @@ LABELS = {
     "command": "`warm_fragments`, everything missing",
     "again": "`warm_fragments` again, nothing changed",
     "changed": "`warm_fragments`, 1 % changed",
+    "again-changed": "`warm_fragments --changed` again, nothing changed",
+    "changed-changed": "`warm_fragments --changed`, 1 % changed",
 }
 #: Batches whose queries are counted.
 COUNTED_SIZES = (100, 1_000)
@@ -79,6 +81,8 @@ class _Rows:
             "command": self._command,
             "again": self._again,
             "changed": self._changed,
+            "again-changed": partial(self._again, changed=True),
+            "changed-changed": partial(self._changed, changed=True),
         }
 
     def fill(self) -> None:
@@ -112,20 +116,20 @@ class _Rows:
         self._stand.flush()
         return self._warmed("Everything was missing", self.count)
 
-    def _again(self) -> float:
+    def _again(self, **options: Any) -> float:
         self.fill()
         totals: dict[str, Any] = {}
-        taken = timed(lambda: totals.update(warm(FRAGMENT)))
+        taken = timed(lambda: totals.update(warm(FRAGMENT, **options)))
         self.rendered_again = max(self.rendered_again, totals["rendered"])
         return taken
 
-    def _changed(self) -> float:
+    def _changed(self, **options: Any) -> float:
         self.fill()
-        return self._warmed("1 % had changed", change(Card))
+        return self._warmed("1 % had changed", change(Card), **options)
 
-    def _warmed(self, what: str, wanted: int) -> float:
+    def _warmed(self, what: str, wanted: int, **options: Any) -> float:
         totals: dict[str, Any] = {}
-        taken = timed(lambda: totals.update(warm(FRAGMENT)))
+        taken = timed(lambda: totals.update(warm(FRAGMENT, **options)))
         expect(what, totals["rendered"], wanted)
         return taken
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.core.management import call_command
 from django.db import connection
 from django.db.models import F, Model
@@ -41,7 +43,9 @@ def _grow(model: type[Model], size: int, **texts: str) -> None:
     count = model._default_manager.count()
     if count >= size:
         return
-    moment = connection.ops.adapt_datetimefield_value(timezone.now())
+    # Long ago: what changed lately is read by every `--changed`.
+    long_ago = timezone.now() - timedelta(days=1)
+    moment = connection.ops.adapt_datetimefield_value(long_ago)
     title, *others = texts
     with connection.cursor() as cursor:
         cursor.execute(

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+import django
 import pytest
 from django.db import connection, models
 from django.test.utils import CaptureQueriesContext, isolate_apps
@@ -341,6 +342,20 @@ class TestTouching:
             pass
 
         assert mtime(session) == before
+
+    @pytest.mark.parametrize(("is_there", "count"), [(False, 2), (True, 4)])
+    def test_a_foreign_key_costs_one_query_or_three(
+        self, band: Band, is_there: bool, count: int
+    ) -> None:
+        session = Session(title="x", band=band)
+        if is_there:
+            session.save()
+        reads_its_mtime = is_there and django.VERSION < (6, 0)
+
+        with CaptureQueriesContext(connection) as queries:
+            session.save()
+
+        assert len(queries) == count + reads_its_mtime
 
     def test_models_that_touch_nothing_open_no_transaction(self, band: Band) -> None:
         with CaptureQueriesContext(connection) as queries:

@@ -19,6 +19,7 @@ from fragcache.models import (
     TouchField,
     gathered_touches,
 )
+from fragcache.touching.moves import touches_of
 from tests.studio.models import Band, Label, LiveSession, Mic, Musician, Session, Take
 
 pytestmark = pytest.mark.django_db
@@ -442,6 +443,16 @@ class TestDeclaring:
 
         assert message.id == "fragcache.W006"
         assert message.msg.startswith("studio.Song.objects has querysets that do not move")
+
+    @isolate_apps("tests.studio")
+    def test_touches_of_a_model_without_an_mtime_are_its_own_affair(self) -> None:
+        class Song(models.Model):
+            touches = "something else"
+
+            class Meta:
+                app_label = "studio"
+
+        assert touches_of(Song) == ()
 
     def test_a_manager_that_hides_rows_hides_none_from_a_cascade(self) -> None:
         assert isinstance(Session._base_manager.get_queryset(), TouchedQuerySet)

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+import django
 import pytest
 from django.db import connection, models
 from django.test.utils import CaptureQueriesContext, isolate_apps
@@ -18,6 +19,7 @@ from fragcache.models import (
     TouchField,
     gathered_touches,
 )
+from fragcache.touching.moves import touches_of
 from tests.studio.models import Band, Label, LiveSession, Mic, Musician, Session, Take
 
 pytestmark = pytest.mark.django_db
@@ -342,6 +344,20 @@ class TestTouching:
 
         assert mtime(session) == before
 
+    @pytest.mark.parametrize(("is_there", "count"), [(False, 2), (True, 4)])
+    def test_a_foreign_key_costs_one_query_or_three(
+        self, band: Band, is_there: bool, count: int
+    ) -> None:
+        session = Session(title="x", band=band)
+        if is_there:
+            session.save()
+        reads_its_mtime = is_there and django.VERSION < (6, 0)
+
+        with CaptureQueriesContext(connection) as queries:
+            session.save()
+
+        assert len(queries) == count + reads_its_mtime
+
     def test_models_that_touch_nothing_open_no_transaction(self, band: Band) -> None:
         with CaptureQueriesContext(connection) as queries:
             Band.objects.update(name="x")
@@ -427,6 +443,16 @@ class TestDeclaring:
 
         assert message.id == "fragcache.W006"
         assert message.msg.startswith("studio.Song.objects has querysets that do not move")
+
+    @isolate_apps("tests.studio")
+    def test_touches_of_a_model_without_an_mtime_are_its_own_affair(self) -> None:
+        class Song(models.Model):
+            touches = "something else"
+
+            class Meta:
+                app_label = "studio"
+
+        assert touches_of(Song) == ()
 
     def test_a_manager_that_hides_rows_hides_none_from_a_cascade(self) -> None:
         assert isinstance(Session._base_manager.get_queryset(), TouchedQuerySet)

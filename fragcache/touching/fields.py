@@ -47,8 +47,10 @@ class TouchField(DateTimeField):  # type: ignore[type-arg]
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         """Complain of a model that does not move it."""
+        from fragcache.touching.models import TouchedModel
+
         found = super().check(**kwargs)
-        if not hasattr(self.model, "touches"):
+        if not issubclass(self.model, TouchedModel):
             found.append(
                 Error(
                     f"{self.model._meta.label}.{self.name} is a TouchField, but its model is no "

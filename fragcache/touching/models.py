@@ -96,7 +96,8 @@ class TouchedModel(models.Model):
         saved: bool = super()._save_table(raw, cls, *args, **kwargs)  # type: ignore[misc]
         if field is None or raw or cls is not field.model:
             return saved
-        if self.__dict__.get(field.attname) is before:  # Django 5.2 does not ask for it
+        # Django 5.2 does not ask for it; 6 forgets it where the database does not return it.
+        if self.__dict__.get(field.attname, before) is before:
             using = kwargs.get("using") or args[2]
             rows = rows_of(field.model, using).filter(pk=self.pk)
             setattr(self, field.attname, rows.values_list(field.name, flat=True).get())

@@ -95,7 +95,8 @@ _gathered: ContextVar[Mapping[str, Moves]] = ContextVar("fragcache_touches", def
 
 def touches_of(model: type[Model]) -> Sequence[str]:
     """Return the paths of the rows that move along with those of a model."""
-    return getattr(model, "touches", ())
+    # Another model may mean something else by the name.
+    return getattr(model, "touches", ()) if touch_field(model) else ()
 
 
 def locked(rows: QuerySet[Any]) -> list[Any]:

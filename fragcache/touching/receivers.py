@@ -21,7 +21,7 @@ def connect() -> None:
     for model in apps.get_models():
         if touches_of(model):
             pre_delete.connect(_before_delete, sender=model, dispatch_uid="fragcache.touching")
-        if hasattr(model, "touches"):
+        if touch_field(model):
             for field in model._meta.many_to_many:
                 through = field.remote_field.through
                 m2m_changed.connect(_relate, sender=through, dispatch_uid="fragcache.touching")

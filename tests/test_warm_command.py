@@ -16,6 +16,7 @@ from django.core.cache import caches
 
 from fragcache import Fragment, get_fragment, get_fragments, invalidate, registry
 from fragcache.axes import Axis
+from fragcache.checks import check_versions
 from fragcache.management import progress
 from fragcache.management.commands.warm_fragments import Command
 from fragcache.store import store
@@ -23,6 +24,7 @@ from fragcache.warming import Locked, WarmingLock
 from fragcache.warming.locks import cache as cache_lock
 from fragcache.warming.locks import lock as warming_lock
 from tests.fixtures import Clock, RoundTrips, any_cache
+from tests.library.models import Album
 from tests.processes import free_port
 from tests.warming import all_stored, shared_caches
 
@@ -758,6 +760,19 @@ class TestProgress:
         monkeypatch.setattr(progress, "INTERVAL", 0)
 
         assert manage("-v0", "--progress") == (0, "", "")
+
+    @pytest.mark.django_db
+    def test_advice_of_the_system_checks_is_not_for_each_run(
+        self, manage: Manage, declare: Any, templates: Any
+    ) -> None:
+        templates({"album.html": ""})
+
+        @declare("album.html", name="library.album", items=Album.objects.all, version="updated_at")
+        def album(album: Album) -> dict[str, Any]:
+            return {}
+
+        assert [found.id for found in check_versions()] == ["fragcache.W005"]
+        assert manage("library.album", "-v0") == (0, "", "")
 
     def test_lines_are_seconds_apart(self, manage: Manage) -> None:
         assert manage("--progress").err == ""

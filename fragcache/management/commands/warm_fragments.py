@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from fragcache import conf
@@ -45,6 +46,8 @@ class Command(BaseCommand):
         "no visitor waits for them."
     )
     requires_migrations_checks = False
+    #: What it needs; advice on models is not for each run of cron.
+    requires_system_checks = (Tags.caches, Tags.templates)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_options(parser)

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from fragcache.dependencies import Dependency
+
 
 @dataclass(slots=True)
 class Shown:
@@ -17,15 +19,27 @@ class Shown:
     has_unstorable: bool = False
     #: The axes of the fragments that were shown.
     axes: set[str] = field(default_factory=set)
+    #: The inner instances, and the state that they were shown in.
+    dependencies: set[Dependency] = field(default_factory=set)
+    #: Until when all of them are fresh, in microseconds since 1970 UTC; 0 is without end.
+    fresh_until: int = 0
 
     @property
     def is_empty(self) -> bool:
-        return not (self.includes or self.has_unstorable or self.axes)
+        return not (
+            self.includes
+            or self.has_unstorable
+            or self.axes
+            or self.dependencies
+            or self.fresh_until
+        )
 
     def take_over(self, other: Shown) -> None:
         self.includes |= other.includes
         self.has_unstorable |= other.has_unstorable
         self.axes |= other.axes
+        self.dependencies |= other.dependencies
+        self.fresh_until = earliest(self.fresh_until, other.fresh_until)
 
     def together_with(self, other: Shown) -> Shown:
         both = Shown()
@@ -83,7 +97,24 @@ def note_axes(names: Iterable[str]) -> None:
         shown.axes.update(names)
 
 
+def note_dependencies(dependencies: Iterable[Dependency]) -> None:
+    """Tell the render that shows it which inner instances a fragment shows."""
+    if (shown := _shown.get()) is not None:
+        shown.dependencies.update(dependencies)
+
+
+def note_end(fresh_until: int) -> None:
+    """Tell the render that shows it until when a fragment is fresh; 0 is without end."""
+    if (shown := _shown.get()) is not None:
+        shown.fresh_until = earliest(shown.fresh_until, fresh_until)
+
+
 def note_unstorable() -> None:
     """Tell the render that shows it that a fragment may be stored nowhere."""
     if (shown := _shown.get()) is not None:
         shown.has_unstorable = True
+
+
+def earliest(first: int, second: int) -> int:
+    """Return the earlier of two ends, of which 0 is none."""
+    return min(first, second) if first and second else first or second

@@ -55,6 +55,7 @@ OUTPUT_SETTINGS: Final = (
 )
 
 _digests: dict[str, str] = {}
+_shown: dict[str, frozenset[str]] = {}
 
 
 class Digested(Fragment):
@@ -89,6 +90,25 @@ def digest_of(fragment: Fragment) -> str:
         if fragment.template_name is None or not is_reloading(fragment.template_name):
             _digests[fragment.name] = digest
     return digest
+
+
+def shown_by(fragment: Fragment) -> frozenset[str]:
+    """Return the names of the fragments that templates show within it, as far as they are literal.
+
+    Raises:
+        As ``digest_of``.
+    """
+    if isinstance(fragment, Digested) or not fragment.template_name:
+        return frozenset()
+    names = _shown.get(fragment.name)
+    if names is None:
+        shown = {fragment.name}
+        for _part in _template_parts(fragment.template_name, shown):
+            pass
+        names = frozenset(shown - {fragment.name})
+        if not is_reloading(fragment.template_name):
+            _shown[fragment.name] = names
+    return names
 
 
 def digest_of_compiled(template: Compiled) -> str:
@@ -187,6 +207,7 @@ def _digest(parts: Iterable[str]) -> str:
 def forget(**_kwargs: object) -> None:
     """Compute every digest anew: a setting changed, or runserver saw a file change."""
     _digests.clear()
+    _shown.clear()
     includes_digest.cache_clear()
     _digest_of_compiled.cache_clear()
     _environment.cache_clear()

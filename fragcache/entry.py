@@ -63,14 +63,14 @@ class Field(IntEnum):
     COST = 4
     WRITER = 5
     INCLUDES = _CRITICAL | 1
-    # Reserved, so that values of later releases are misses here and not errors.
     DEPENDENCIES = _CRITICAL | 2
+    # Reserved, so that values of later releases are misses here and not errors.
     HOLES = _CRITICAL | 3
     COMPRESSION = _CRITICAL | 4
     DICTIONARY = _CRITICAL | 5
 
 
-UNDERSTOOD: Final = frozenset({Field.INCLUDES})
+UNDERSTOOD: Final = frozenset({Field.INCLUDES, Field.DEPENDENCIES})
 
 
 class Unsealed(Enum):

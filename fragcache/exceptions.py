@@ -35,6 +35,10 @@ class NoIdentity(InvalidArguments):
     """An argument of a type that has no canonical form, so no key."""
 
 
+class NotPackable(FragcacheError, ValueError):
+    """An argument that JSON cannot tell another process."""
+
+
 class KeyTooLong(FragcacheError, ValueError):
     """KEY_PREFIX leaves no room for a key of at most 200 bytes."""
 

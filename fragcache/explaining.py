@@ -8,10 +8,12 @@ from typing import Any
 
 from fragcache import axes, page, tokens, versions
 from fragcache.declarations import Fragment
+from fragcache.dependencies import unpack
 from fragcache.digests import digest_of
 from fragcache.entry import Entry, Field
 from fragcache.keys import base_key, encode_axes, entry_key, head_key, suffix
 from fragcache.manifest import RemoteFragment
+from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.slots import includes_are_current, recorded_includes, token_names
 from fragcache.store import Store
@@ -94,6 +96,8 @@ def _entry_rows(entry: Entry | None, pair: bytes | None) -> Iterator[Row]:
         yield "written by", writer.decode()
     if includes := recorded_includes(entry.field(Field.INCLUDES)):
         yield "includes", ", ".join(includes)
+    if shown := unpack(entry.field(Field.DEPENDENCIES)):
+        yield "shows", ", ".join(sorted({one.fragment or one.token for one in shown}))
 
 
 def _verdict(entry: Entry, pair: bytes | None) -> str:
@@ -101,6 +105,9 @@ def _verdict(entry: Entry, pair: bytes | None) -> str:
         return "stale: invalidated"
     if not includes_are_current(entry.field(Field.INCLUDES)):
         return "stale: a template that it includes by a variable has changed"
+    shown = entry.field(Field.DEPENDENCIES)
+    if shown and not standings([shown], page.outside())[shown].is_current:
+        return "stale: a fragment that it shows has changed"
     if entry.fresh_until and entry.fresh_until < page.now():
         return "stale: older than its max_age"
     return "fresh"

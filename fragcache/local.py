@@ -23,6 +23,15 @@ _OVERHEAD_BYTES: Final = 600
 _SECOND: Final = 1_000_000
 
 
+class Conditions(NamedTuple):
+    """What has to hold, beside tokens and time, as an entry's header says it; None is nothing."""
+
+    #: The templates that a variable chose.
+    includes: bytes | None
+    #: The inner instances that it shows.
+    dependencies: bytes | None
+
+
 class Kept(NamedTuple):
     """What a page needs of a verified entry."""
 
@@ -32,8 +41,8 @@ class Kept(NamedTuple):
     until: int
     #: Until when the entry itself is fresh, 0 for ever.
     fresh_until: int
-    #: The templates that a variable chose, as the entry holds them.
-    includes: bytes | None
+    #: None for most.
+    conditions: Conditions | None
 
 
 def kept_many(
@@ -58,9 +67,13 @@ def kept_many(
             tokens.setdefault(entry.tokens, entry.tokens),
             min(entry.fresh_until, until) if entry.fresh_until else until,
             entry.fresh_until,
-            entry.field(Field.INCLUDES) if entry.has_critical else None,
+            _conditions(entry) if entry.has_critical else None,
         )
     return copies
+
+
+def _conditions(entry: Entry) -> Conditions:
+    return Conditions(entry.field(Field.INCLUDES), entry.field(Field.DEPENDENCIES))
 
 
 def _end(moment: int, life: float | None) -> int:
@@ -85,7 +98,8 @@ def clear_all() -> None:
 
 
 def _bytes(copy: Kept) -> int:
-    return sys.getsizeof(copy.html) + _OVERHEAD_BYTES
+    size = sys.getsizeof(copy.html) + _OVERHEAD_BYTES
+    return size + sum(len(one or b"") for one in copy.conditions) if copy.conditions else size
 
 
 _all: WeakSet[LocalCache] = WeakSet()

@@ -15,6 +15,7 @@ from fragcache import items, registry, templates
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
+from fragcache.dependencies import pack
 from fragcache.digests import includes_digest
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
 
@@ -29,6 +30,10 @@ class Output(NamedTuple):
     cost: int
     #: Templates that were included by a variable.
     includes: tuple[str, ...] = ()
+    #: The inner instances that it shows, as a header holds them; empty without any.
+    dependencies: bytes = b""
+    #: Until when they are fresh, in microseconds since 1970 UTC; 0 is without end.
+    fresh_until: int = 0
 
     @property
     def is_storable(self) -> bool:
@@ -109,8 +114,21 @@ def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) ->
             payload = _payload(fragment, html, shown)
             began_next = time.perf_counter_ns()
             cost = (share + began_next - began) // 1000
-            outputs.append(Output(html, payload, cost, tuple(sorted(shown.includes))))
+            outputs.append(_output(html, payload, cost, shown))
     return outputs
+
+
+def _output(html: str, payload: bytes | None, cost: int, shown: Shown) -> Output:
+    if shown.is_empty:  # optimisation: most show nothing of others
+        return Output(html, payload, cost)
+    return Output(
+        html,
+        payload,
+        cost,
+        tuple(sorted(shown.includes)),
+        pack(shown.dependencies) if shown.dependencies else b"",
+        shown.fresh_until,
+    )
 
 
 def _payload(fragment: Fragment, html: str, shown: Shown) -> bytes | None:

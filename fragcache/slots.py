@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from django.template import TemplateSyntaxError
 
 from fragcache.arguments import Instance
+from fragcache.bubbling import earliest
 from fragcache.counters import Event, count, degrade
 from fragcache.declarations import Fragment
 from fragcache.digests import includes_digest
@@ -54,6 +55,8 @@ class Slot:
     is_cut_off: bool = False
     #: Whether the cache has confirmed that it keeps the output.
     is_stored: bool = False
+    #: Whether what is stored shows other instances, which may change without it.
+    is_nested: bool = False
 
     @property
     def suffix(self) -> str:
@@ -184,7 +187,7 @@ class _Maker:
         assert slot.version is not None
         # From the highest tag to the lowest.
         tagged = (
-            _includes(slot.output)
+            _conditions(slot.output)
             + self._writer
             + pack_field(Field.COST, min(slot.output.cost, _LARGEST_COST).to_bytes(4))
             + _digest_field(slot.digest)
@@ -195,26 +198,32 @@ class _Maker:
     def head(self, slot: Slot, head: Head) -> Entry:
         """Return the head of a rendered slot."""
         assert slot.output is not None
-        return self._made(slot, Kind.HEAD, head.pack(), _includes(slot.output))
+        return self._made(slot, Kind.HEAD, head.pack(), _conditions(slot.output))
 
     def _made(self, slot: Slot, kind: Kind, payload: bytes, tagged: bytes) -> Entry:
         assert slot.version is not None
         assert slot.tokens is not None
+        assert slot.output is not None
         return Entry(
             kind,
             payload,
             slot.version.as_of,
             self._built_at,
-            self._fresh_until,
+            earliest(self._fresh_until, slot.output.fresh_until),
             slot.tokens,
             tagged,
         )
 
 
-def _includes(output: Output) -> bytes:
-    names = output.includes
-    if not names:
-        return b""
+def _conditions(output: Output) -> bytes:
+    """Return the critical fields, from the highest tag to the lowest."""
+    names, shown = output.includes, output.dependencies
+    return (pack_field(Field.DEPENDENCIES, shown) if shown else b"") + (
+        _includes(names) if names else b""
+    )
+
+
+def _includes(names: tuple[str, ...]) -> bytes:
     return pack_field(Field.INCLUDES, "\n".join((includes_digest(names), *names)).encode())
 
 

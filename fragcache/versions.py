@@ -51,10 +51,33 @@ def of_instances(
             versions.append(Version(encoded=encode_version(value), as_of=page.began_at))
     if unknown:
         keys = [_primary_key(fragment, instances[position]) for position in unknown]
-        queried = _queried(fragment, keys, paths, page)
+        queried = of_keys(fragment, keys, paths, page)
         for position, key in zip(unknown, keys, strict=True):
             versions[position] = queried.get(key)
     return versions
+
+
+def of_keys(
+    fragment: Fragment, keys: Sequence[Any], paths: Sequence[str], page: Page
+) -> dict[Any, Version]:
+    """Return the versions of rows by primary key, without those that are not among the items.
+
+    Raises:
+        ImproperlyDeclared: the fragment has no model, or a path leads to many rows.
+    """
+    queryset = items.rows(fragment)
+    if queryset is None:
+        raise ImproperlyDeclared(
+            f"{fragment.name}: its version is the path {', '.join(paths)}, but it has no model. "
+            "Give it items or model, or a function as version."
+        )
+    found = dict(read_rows(items.restricted(queryset, keys), paths, fragment.name))
+    if transactions.is_open():  # whose snapshot is older than the statement
+        found = {
+            key: version._replace(as_of=min(version.as_of, page.began_at))
+            for key, version in found.items()
+        }
+    return found
 
 
 def read_rows(
@@ -118,24 +141,6 @@ def _computed(
         else Version(encoded=encode_version(fragment.get_version(*arguments)), as_of=as_of)
         for arguments in loaded
     ]
-
-
-def _queried(
-    fragment: Fragment, keys: Sequence[Any], paths: Sequence[str], page: Page
-) -> dict[Any, Version]:
-    queryset = items.rows(fragment)
-    if queryset is None:
-        raise ImproperlyDeclared(
-            f"{fragment.name}: its version is the path {', '.join(paths)}, but it has no model. "
-            "Give it items or model, or a function as version."
-        )
-    found = dict(read_rows(items.restricted(queryset, keys), paths, fragment.name))
-    if transactions.is_open():  # whose snapshot is older than the statement
-        found = {
-            key: version._replace(as_of=min(version.as_of, page.began_at))
-            for key, version in found.items()
-        }
-    return found
 
 
 def _primary_key(fragment: Fragment, instance: Instance) -> Any:

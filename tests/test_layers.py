@@ -24,10 +24,12 @@ LAYERS: dict[str, str] = {
     ),
     "declared": (
         "arguments axes codes collections declarations digests items jinja2_templates manifest "
-        "migrations models registry row_reading signatures templates touching validation versions"
+        "migrations models packing registry row_reading signatures templates touching validation "
+        "versions"
     ),
     "use cases": (
-        "blocks bubbling contexts explaining invalidation reading rendering slots stats warming"
+        "blocks bubbling contexts dependencies explaining invalidation reading rendering slots "
+        "stats warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from fragcache import axes
+from fragcache import axes, registry
 from fragcache.arguments import Instance, as_arguments
 from fragcache.declarations import Fragment
-from fragcache.digests import digest_of
+from fragcache.digests import digest_of, shown_by
 from fragcache.keys import base_key, encode_axes, entry_key, entry_keys
 from fragcache.manifest import RemoteFragment
 from fragcache.reading.rows import Rows, rows_of
@@ -105,11 +105,16 @@ class Batch:
         return token_names(self.fragment, self.arguments[position])
 
     def distinct_token_names(self) -> dict[TokenName, None]:
-        """Return the token names of all instances, each once."""
-        if not self.fragment.is_stamped:  # optimisation: they share one
-            return {self.fragment.token_name: None}
-        positions = range(len(self.items))
-        return dict.fromkeys(name for n in positions for name in self.token_names(n))
+        """Return the token names of all instances, and of what templates show within, once each."""
+        names = {self.fragment.token_name: None}
+        if self.fragment.is_stamped:  # optimisation: else they share one
+            positions = range(len(self.items))
+            names = dict.fromkeys(name for n in positions for name in self.token_names(n))
+        for name in shown_by(self.fragment):
+            inner = registry.find(name)
+            if inner is not None and inner.using == self.fragment.using:
+                names[inner.token_name] = None
+        return names
 
     def slot(self, position: int, version: Version | None = None) -> Slot:
         """Return the place of an instance, to write it."""

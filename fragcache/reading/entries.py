@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 from django.utils.safestring import SafeString
 
 from fragcache import transactions
-from fragcache.bubbling import is_recording, note_includes
 from fragcache.local import Kept
 from fragcache.page import Page, Wanted, now
 from fragcache.reading.batch import Batch
 from fragcache.reading.fetching import fetch, known_tokens
-from fragcache.slots import includes_are_current, recorded_includes
+from fragcache.reading.standing import standings
+from fragcache.slots import includes_are_current
 from fragcache.tokens import Tokens
 
 
@@ -34,7 +34,7 @@ def held(batch: Batch, page: Page) -> list[SafeString] | None:
     if batch.rows is None or not local.is_on:
         return None
     current = known_tokens(batch.cache, page, batch.distinct_token_names())
-    html = _fresh(batch, local.get_many(batch.local_names(())), current)
+    html = _fresh(batch, local.get_many(batch.local_names(())), current, page)
     return None if None in html else cast("list[SafeString]", html)
 
 
@@ -48,7 +48,7 @@ def find(batch: Batch, page: Page, keys: Sequence[str | None]) -> Found:
     current = known_tokens(batch.cache, page, batch.distinct_token_names())
     while True:
         copies = _copies(batch, page, keys)
-        html = _fresh(batch, copies, current)
+        html = _fresh(batch, copies, current, page)
         if current is not None and None not in html:
             return Found(html, copies, current)
         absent = [
@@ -66,6 +66,19 @@ def find(batch: Batch, page: Page, keys: Sequence[str | None]) -> Found:
         current = fetch(batch.cache, page, wanted)
         if current is None:
             return Found(html, copies, None)
+
+
+def token_pairs(batch: Batch, current: Tokens) -> list[bytes | None]:
+    """Return the tokens that each entry must carry, None where no entry is current."""
+    awaited = transactions.awaited()
+    if not batch.fragment.is_stamped:  # optimisation: they share one
+        name = batch.fragment.token_name
+        pair = None if name in awaited else current.pair(name)
+        return [pair] * len(batch.items)
+    return [
+        current.pair(*names) if awaited.isdisjoint(names) else None
+        for names in map(batch.token_names, range(len(batch.items)))
+    ]
 
 
 def _copies(batch: Batch, page: Page, keys: Sequence[str | None]) -> list[Kept | None]:
@@ -86,38 +99,41 @@ def _copies(batch: Batch, page: Page, keys: Sequence[str | None]) -> list[Kept |
 
 
 def _fresh(
-    batch: Batch, copies: Sequence[Kept | None], current: Tokens | None
+    batch: Batch, copies: Sequence[Kept | None], current: Tokens | None, page: Page
 ) -> list[SafeString | None]:
     if current is None:
         return [None] * len(copies)
     moment = now()
-    pairs = _token_pairs(batch, current)
-    return [
+    pairs = token_pairs(batch, current)
+    html = [
         copy.html
         if copy is not None
         and copy.tokens == pair
         and moment <= copy.until
-        and (copy.includes is None or _is_of_this_code(batch, copy.includes))
+        and (copy.conditions is None or _is_of_this_code(batch, copy.conditions.includes))
         else None
         for copy, pair in zip(copies, pairs, strict=True)
     ]
+    shown = {
+        position: copy.conditions.dependencies
+        for position, copy in enumerate(copies)
+        if copy is not None
+        and copy.conditions is not None
+        and copy.conditions.dependencies is not None
+        and html[position] is not None
+    }
+    for position in _changed(batch, shown, page) if shown else ():
+        html[position] = None
+    return html
 
 
-def _token_pairs(batch: Batch, current: Tokens) -> list[bytes | None]:
-    """Return the tokens that each entry must carry, None where no entry is current."""
-    awaited = transactions.awaited()
-    if not batch.fragment.is_stamped:  # optimisation: they share one
-        name = batch.fragment.token_name
-        pair = None if name in awaited else current.pair(name)
-        return [pair] * len(batch.items)
-    return [
-        current.pair(*names) if awaited.isdisjoint(names) else None
-        for names in map(batch.token_names, range(len(batch.items)))
-    ]
+def _changed(batch: Batch, shown: Mapping[int, bytes], page: Page) -> list[int]:
+    """Return the positions of entries that show inner instances which have changed."""
+    source = None if batch.fragment.is_local else batch.cache
+    standing = standings(set(shown.values()), page, source=source)
+    return [position for position, one in shown.items() if not standing[one].is_current]
 
 
-def _is_of_this_code(batch: Batch, includes: bytes) -> bool:
+def _is_of_this_code(batch: Batch, includes: bytes | None) -> bool:
     """Whether the templates that a variable chose are current; a target has none to compare."""
-    if is_recording():
-        note_includes(recorded_includes(includes))
     return not batch.fragment.is_local or includes_are_current(includes)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from fragcache import leases
-from fragcache.guard import reading, writing
+from fragcache.guard import writing
 from fragcache.keys import lease_key
 from fragcache.leases import State
 from fragcache.page import Page
@@ -90,7 +90,7 @@ def _render(
     html: dict[str, str] = {}
     try:
         if held:
-            found = reading(batch.cache, None, look, batch, held, ())
+            found = look(batch, held, (), page)
             html |= found.html if found else {}
         if left := [slot for slot in slots if slot.base not in html]:
             html |= fill(batch, left, page, may_store=True)
@@ -152,7 +152,7 @@ def _look(
     """
     waited = page.waited
     wanted = [names[base] for base in lost]
-    found = reading(batch.cache, None, look, batch, list(lost.values()), wanted)
+    found = look(batch, list(lost.values()), wanted, page)
     if found is not None:
         page.waited = waited
     return found

@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from django.utils.safestring import SafeString
 
 from fragcache import transactions, versions
-from fragcache.bubbling import note_unstorable
+from fragcache.bubbling import is_recording, note_unstorable
 from fragcache.counters import Event
 from fragcache.keys import head_key
+from fragcache.local import Kept
 from fragcache.page import Page, Wanted
 from fragcache.reading.batch import Batch
 from fragcache.reading.early import about_to_end
-from fragcache.reading.entries import Found, find, held
+from fragcache.reading.entries import Found, find, held, token_pairs
 from fragcache.reading.fetching import fetch, known_tokens
+from fragcache.reading.noting import Inner
+from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.slots import Slot
 from fragcache.token_memory import TokenName
@@ -39,6 +42,8 @@ class Lookup:
     due: dict[int, Slot] = field(default_factory=dict)
     #: What is fresh, and yet to be renewed.
     ending: list[Slot] = field(default_factory=list)
+    #: Inside of a render, what it shows thereby.
+    inner: Inner | None = None
 
 
 def look_up(batch: Batch, page: Page) -> Lookup:
@@ -48,12 +53,15 @@ def look_up(batch: Batch, page: Page) -> Lookup:
     keys = head_keys(batch)
     heads, found = _by_head(batch, page, keys)
     if not batch.fragment.is_local:
-        return _served_as_stale(batch, found)
+        lookup = _served_as_stale(batch, found, page)
+        lookup.inner = _inner(batch, found, [head.suffix if head else None for head in heads])
+        return lookup
     slots = {n: batch.slot(n) for n, html in enumerate(found.html) if html is None}
     for position, slot in slots.items():
         slot.head = heads[position]
     lookup = _due(batch, found, slots, page)
     lookup.ending = _ending(batch, found, heads, page)
+    lookup.inner = _inner(batch, found, [None] * len(heads))
     return lookup
 
 
@@ -77,7 +85,7 @@ def is_by_version(batch: Batch) -> bool:
 
 def _by_version(batch: Batch, page: Page) -> Lookup:
     memory = page.memory(batch.cache.space)
-    if (html := held(batch, page)) is not None:
+    if not is_recording() and (html := held(batch, page)) is not None:
         if memory.used is not None:
             memory.used.append((batch, ()))
         return Lookup([*html], {Event.HIT: len(html)})
@@ -85,9 +93,11 @@ def _by_version(batch: Batch, page: Page) -> Lookup:
     if memory.used is not None:
         memory.used.append((batch, keys))
     found = find(batch, page, keys)
+    inner = _inner(batch, found, _encoded(batch, known)) if is_recording() else None
     absent = keys.count(None)
     if found.html.count(None) == absent:
-        return Lookup(found.html, {Event.HIT: len(keys) - absent, Event.ABSENT: absent})
+        events = {Event.HIT: len(keys) - absent, Event.ABSENT: absent}
+        return Lookup(found.html, events, inner=inner)
     positions = [
         position
         for position, (key, html) in enumerate(zip(keys, found.html, strict=True))
@@ -98,6 +108,7 @@ def _by_version(batch: Batch, page: Page) -> Lookup:
     slots = {position: batch.slot(position, known[position]) for position in positions}
     lookup = _due(batch, found, slots, page)
     lookup.events[Event.ABSENT] = absent
+    lookup.inner = inner
     return lookup
 
 
@@ -106,8 +117,25 @@ def _keys(batch: Batch, page: Page) -> tuple[Sequence[str | None], Mapping[int, 
     if batch.rows is not None:
         return batch.rows.keys(batch.cache.room), {}
     known = _versions(batch, range(len(batch.items)), page)
-    encoded = [None if version is None else version.encoded for version in known.values()]
-    return batch.entry_keys(encoded), known
+    return batch.entry_keys(_encoded(batch, known)), known
+
+
+def _encoded(batch: Batch, known: Mapping[int, Version | None]) -> list[str | None]:
+    if batch.rows is not None:
+        return [batch.rows.version(position) for position in range(len(batch.items))]
+    return [None if version is None else version.encoded for version in known.values()]
+
+
+def _inner(batch: Batch, found: Found, encoded: Sequence[str | None]) -> Inner | None:
+    """Return what is found as a render that runs shows it; None where none does."""
+    if not is_recording():
+        return None
+    unknown: list[bytes | None] = [None] * len(encoded)
+    pairs = unknown if found.tokens is None else token_pairs(batch, found.tokens)
+    fresh = [
+        None if html is None else copy for html, copy in zip(found.html, found.copies, strict=True)
+    ]
+    return Inner(pairs, encoded, fresh)
 
 
 def _versions(batch: Batch, positions: Sequence[int], page: Page) -> dict[int, Version | None]:
@@ -199,19 +227,26 @@ def _tokens_to_store_under(found: Found, names: tuple[TokenName, ...], page: Pag
     return found.tokens.pair(*names) if found.tokens.allow_storing(names, page) else None
 
 
-def _served_as_stale(batch: Batch, found: Found) -> Lookup:
+def _served_as_stale(batch: Batch, found: Found, page: Page) -> Lookup:
     """Return what a target shows: what is stale too, unless it was purged."""
     html = found.html
     hits = len(html) - html.count(None)
     stale = 0
     for position, copy in enumerate(found.copies):
         if html[position] is None and copy is not None and _is_stale(batch, found, position):
-            html[position] = copy.html
-            stale += 1
+            html[position] = None if _shows_purged(batch, copy, page) else copy.html
+            stale += html[position] is not None
     if stale:
         note_unstorable()
     events = {Event.HIT: hits, Event.STALE_SERVED: stale, Event.MISSING: html.count(None)}
     return Lookup(html, events)
+
+
+def _shows_purged(batch: Batch, copy: Kept, page: Page) -> bool:
+    shown = copy.conditions and copy.conditions.dependencies
+    if not shown:
+        return False
+    return standings([shown], page, source=batch.cache)[shown].is_purged
 
 
 def _is_stale(batch: Batch, found: Found, position: int) -> bool:

@@ -14,6 +14,7 @@ from fragcache.reading import groups
 from fragcache.reading.batch import Batch
 from fragcache.reading.flights import fill_once
 from fragcache.reading.lookup import look_up
+from fragcache.reading.noting import note
 from fragcache.reading.renewing import renew_later
 from fragcache.reading.stale import former
 from fragcache.slots import Slot
@@ -38,6 +39,8 @@ def read(batch: Batch, page: Page, *, storable: bool = True) -> list[SafeString 
         for position, slot in lookup.due.items():
             if slot.base in found:
                 html[position] = SafeString(found[slot.base])
+    if lookup.inner is not None:
+        note(batch, lookup.inner)
     return html
 
 
@@ -53,7 +56,7 @@ def _rendered_or_stale(
     # What is shown inside of another fragment is kept with it: it has to be fresh.
     is_spared = page.is_request and page.is_visited and not is_recording()
     if fragment.stale_while_revalidate and may_store and is_spared:
-        html = former(batch, due, fragment.stale_while_revalidate)
+        html = former(batch, due, fragment.stale_while_revalidate, page)
         if html:
             renew_later(batch, [slot for slot in due if slot.base in html], page)
             count(Event.STALE_SERVED, fragment.name, len(html))
@@ -71,7 +74,7 @@ def _rendered(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool)
     except Exception as error:
         if not fragment.stale_if_error or is_recording():
             raise
-        html = former(batch, due, fragment.stale_if_error)
+        html = former(batch, due, fragment.stale_if_error, page)
         if len(html) < len({slot.base for slot in due}):
             raise
         degrade(

@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 from fragcache import conf, leases
 from fragcache.counters import Event, degrade
-from fragcache.guard import reading, writing
+from fragcache.guard import writing
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
 from fragcache.reading.filling import fill
@@ -42,7 +42,7 @@ def _renew(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bool) -
     mine = [slot for name, slot in names.items() if name in taken]
     if not mine:
         return
-    by_now = None if is_early else reading(cache, None, look, batch, mine, ())
+    by_now = None if is_early else look(batch, mine, (), page)
     is_there = by_now.html if by_now else {}
     try:
         if due := [slot for slot in mine if slot.base not in is_there]:

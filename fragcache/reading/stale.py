@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fragcache import manifest
-from fragcache.entry import Entry, Kind
+from fragcache.entry import Entry, Field, Kind
 from fragcache.guard import reading
 from fragcache.keys import entry_key, head_key
-from fragcache.page import now
+from fragcache.page import Page, now
 from fragcache.reading.batch import Batch
+from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.slots import Slot
 
@@ -22,17 +23,20 @@ _TIMES_BEGIN = 10**15
 _SECOND = 1_000_000
 
 
-def former(batch: Batch, slots: Sequence[Slot], seconds: float) -> dict[str, str]:
+def former(batch: Batch, slots: Sequence[Slot], seconds: float, page: Page) -> dict[str, str]:
     """Return by base the HTML of entries that have been stale for at most so many seconds."""
     wanted = [slot for slot in slots if slot.tokens]
     if not wanted:
         return {}
-    found = reading(batch.cache, None, _former_entries, batch, wanted)
+    found = reading(batch.cache, None, _former_entries, batch, wanted) or {}
+    shown = {base: entry.field(Field.DEPENDENCIES) for base, entry in found.items()}
+    standing = standings({one for one in shown.values() if one}, page)
     moment = now()
     return {
         slot.base: entry.payload.decode()
         for slot in wanted
-        if (entry := (found or {}).get(slot.base)) is not None
+        if (entry := found.get(slot.base)) is not None
+        and (not (inner := shown[slot.base]) or standing[inner].is_valid)
         and entry.kind == Kind.HTML
         and entry.tokens == slot.tokens
         and moment - _stale_since(entry, slot, moment) <= seconds * _SECOND

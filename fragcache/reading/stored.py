@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from fragcache import leases
 from fragcache.entry import Entry, Field, Kind
+from fragcache.guard import reading
 from fragcache.keys import entry_key, head_key
 from fragcache.leases import State
-from fragcache.page import now
+from fragcache.page import Page, now
 from fragcache.reading.batch import Batch
+from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.slots import Slot, includes_are_current
 
@@ -24,25 +26,36 @@ class Stored(NamedTuple):
     states: dict[str, State]
 
 
-def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str]) -> Stored:
+def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str], page: Page) -> Stored | None:
     """Return what is fresh of the slots' entries, and the states of the leases of these names.
 
-    Raises:
-        CacheUnavailable: the cache does not answer.
+    None where the cache does not answer.
     """
-    cache = batch.cache
     leased = list(names)
+    stored = reading(batch.cache, None, _read, batch, slots, leased)
+    if stored is None:
+        return None
+    keys, found = stored
+    fresh = {
+        slot.base: found[key]
+        for slot in slots
+        if (key := keys.get(slot.base)) in found and _is_fresh(found[key], slot)
+    }
+    html = {base: entry.payload.decode() for base, entry in _unchanged(fresh, page).items()}
+    return Stored(html, {name: leases.state(found, name) for name in leased})
+
+
+def _read(
+    batch: Batch, slots: Sequence[Slot], leased: Sequence[str]
+) -> tuple[dict[str, str], dict[str, Entry]]:
+    """Return the keys of the entries by base, and what is under these and the leases' names."""
+    cache = batch.cache
     keys = {slot.base: _first_key(batch, slot) for slot in slots}
     found = cache.read_many([*keys.values(), *leased])
     if not batch.fragment.is_versioned:
         keys = _named_by_heads(batch, keys, found)
         found |= cache.read_many(keys.values())
-    html = {
-        slot.base: found[key].payload.decode()
-        for slot in slots
-        if (key := keys.get(slot.base)) in found and _is_fresh(found[key], slot)
-    }
-    return Stored(html, {name: leases.state(found, name) for name in leased})
+    return keys, found
 
 
 def _first_key(batch: Batch, slot: Slot) -> str:
@@ -69,3 +82,10 @@ def _is_fresh(entry: Entry, slot: Slot) -> bool:
         and (not entry.fresh_until or now() <= entry.fresh_until)
         and includes_are_current(entry.field(Field.INCLUDES))
     )
+
+
+def _unchanged(found: dict[str, Entry], page: Page) -> dict[str, Entry]:
+    """Return the entries that show no inner instance which has changed."""
+    shown = {base: entry.field(Field.DEPENDENCIES) for base, entry in found.items()}
+    standing = standings({one for one in shown.values() if one}, page)
+    return {base: found[base] for base, one in shown.items() if not one or standing[one].is_current}

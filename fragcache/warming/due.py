@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final
 
-from fragcache import tokens
+from fragcache import page, tokens
 from fragcache.declarations import Fragment
 from fragcache.entry import Entry, Field, Kind
 from fragcache.keys import entry_key, head_key, suffix
 from fragcache.page import now
+from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.slots import Slot, includes_are_current, token_names
 from fragcache.store import Store
@@ -97,6 +98,7 @@ def _current(
 ) -> dict[str, Slot]:
     """Return the slots whose heads are current, by the keys of the entries that these name."""
     room, seals_like, is_old = cache.room, cache.seals_like, _is_old(fragment)
+    changed, moment = _changed(heads), now()
     current = {}
     for slot, head, entry in heads:
         version = slot.version
@@ -107,10 +109,26 @@ def _current(
             and slot.head_bytes is not None
             and seals_like(slot.head_bytes)
             and (not entry.tagged or includes_are_current(entry.field(Field.INCLUDES)))
+            and (not changed or entry.field(Field.DEPENDENCIES) not in changed)
             and not is_old(slot, entry.built_at)
+            and not 0 < entry.fresh_until <= moment
         ):
             current[entry_key(slot.base, head.suffix, room)] = slot
     return current
+
+
+def _changed(heads: Sequence[tuple[Slot, Head, Entry]]) -> set[bytes | None]:
+    """Return what heads say of inner instances that have changed."""
+    shown = set()
+    for slot, _head, entry in heads:
+        inner = entry.field(Field.DEPENDENCIES) if entry.tagged else None
+        if inner is not None:
+            slot.is_nested = True
+            shown.add(inner)
+    if not shown:
+        return set()
+    standing = standings(shown, page.outside())
+    return {inner for inner in shown if not standing[inner].is_current}
 
 
 def _is_old(fragment: Fragment) -> Callable[[Slot, int], bool]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from django.apps import apps
 from django.db.models import QuerySet
 
-from fragcache import items
+from fragcache import items, packing
 from fragcache.declarations import Fragment
-
-#: What JSON keeps as it is; of a subclass, such as a safe text, it would not.
-SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+from fragcache.packing import packed_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +47,7 @@ class Arguments:
 
     def loaded(self) -> Iterator[tuple[Any, ...]]:
         """Yield tuples of arguments, but for those whose rows were deleted meanwhile."""
-        wanted: dict[str, set[Any]] = {}
-        for item in self.packed:
-            for value in item:
-                if isinstance(value, Mapping):
-                    wanted.setdefault(value["model"], set()).add(value["pk"])
-        found = {label: _rows(label, pks) for label, pks in wanted.items()}
-        for item in self.packed:
-            rows = [found[v["model"]].get(str(v["pk"])) for v in item if isinstance(v, Mapping)]
-            if None not in rows:
-                left = iter(rows)
-                yield tuple(next(left) if isinstance(v, Mapping) else v for v in item)
+        yield from (item for item in packing.loaded(self.packed) if item is not None)
 
 
 Part = KeyRange | Keys | Arguments
@@ -91,11 +78,6 @@ def unpacked(fragment: Fragment, found: Mapping[str, Any]) -> Part:
     return KeyRange(*(None if bound is None else key(bound) for bound in bounds))
 
 
-def packed_key(key: Any) -> int | str:
-    """Return a primary key as JSON takes it: an integer, or the text of anything else."""
-    return key if type(key) is int else str(key)
-
-
 def described(found: Mapping[str, Any]) -> str:
     """Return what ``packed`` has written in words."""
     if "arguments" in found:
@@ -104,8 +86,3 @@ def described(found: Mapping[str, Any]) -> str:
         return f"keys {found['keys'][0]} to {found['keys'][-1]}" if found["keys"] else "no keys"
     bounds = (("after", "keys after"), ("until", "up to"))
     return " ".join(f"{words} {found[name]}" for name, words in bounds if name in found) or "all"
-
-
-def _rows(label: str, pks: set[Any]) -> dict[str, Any]:
-    rows = apps.get_model(label)._base_manager.filter(pk__in=pks)
-    return {str(row.pk): row for row in rows}

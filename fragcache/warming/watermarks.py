@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from fragcache import items, manifest, tokens
 from fragcache.declarations import Fragment, is_rows
-from fragcache.digests import digest_of
+from fragcache.digests import digest_of, shown_by
 from fragcache.keys import encode, encode_axes
 from fragcache.page import now
 from fragcache.store import Store
@@ -76,7 +76,9 @@ def tells_changes(fragment: Fragment) -> bool:
     rows = fragment.get_items()
     if paths is None or not is_rows(rows) or items.is_fixed(rows):
         return False
-    return not fragment.is_stamped and all(_is_time(rows.model, path) for path in paths)
+    if fragment.is_stamped or shown_by(fragment):  # which change without its rows
+        return False
+    return all(_is_time(rows.model, path) for path in paths)
 
 
 def changed(rows: QuerySet[Any], paths: Sequence[str], since: dt.datetime) -> QuerySet[Any]:

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 
-from fragcache import axes, items
+from fragcache import axes, items, packing
 from fragcache.declarations import Fragment, is_rows
 from fragcache.digests import digest_of
-from fragcache.exceptions import FragcacheError
-from fragcache.warming.parts import (
-    SCALARS,
-    Arguments,
-    KeyRange,
-    Keys,
-    Part,
-    packed,
-    packed_key,
-    unpacked,
-)
+from fragcache.exceptions import FragcacheError, NotPackable
+from fragcache.warming.parts import Arguments, KeyRange, Keys, Part, packed, unpacked
 from fragcache.warming.plan import Plan
 
 _REMEDY: Final = "Warm it without --enqueue, and enqueue the others with --exclude {name}."
@@ -132,12 +122,12 @@ def packed_value(fragment: Fragment, value: Any) -> Any:
     Raises:
         CannotEnqueue: it has no such form.
     """
-    if isinstance(value, Model) and value.pk is not None:
-        return {"model": value._meta.label, "pk": packed_key(value.pk)}
-    is_plain = type(value) in SCALARS and (not isinstance(value, float) or math.isfinite(value))
-    if not is_plain or (isinstance(value, str) and not _is_storable(value)):
-        raise _refusal(fragment, f"{value!r}, an item or a part of one, is")
-    return value
+    try:
+        if not (isinstance(value, str) and not _is_storable(value)):
+            return packing.packed_value(value)
+    except NotPackable:
+        pass
+    raise _refusal(fragment, f"{value!r}, an item or a part of one, is")
 
 
 def _is_read_back(fragment: Fragment, part: Part, told: dict[str, Any]) -> bool:

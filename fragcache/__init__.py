@@ -1,6 +1,12 @@
 """Template fragments for Django: declared, rendered ahead of the visitors, read in one go."""
 
 from fragcache.axes import Axis
+from fragcache.blocks import (
+    ainvalidate_all_template_fragments,
+    ainvalidate_template_fragment,
+    invalidate_all_template_fragments,
+    invalidate_template_fragment,
+)
 from fragcache.collections import acollection_version, collection_version
 from fragcache.declarations import Fragment
 from fragcache.exceptions import (
@@ -54,7 +60,9 @@ __all__ = [
     "aget_fragments",
     "ainvalidate",
     "ainvalidate_all",
+    "ainvalidate_all_template_fragments",
     "ainvalidate_many",
+    "ainvalidate_template_fragment",
     "arender_fragment",
     "collection_version",
     "fragment",
@@ -62,7 +70,9 @@ __all__ = [
     "get_fragments",
     "invalidate",
     "invalidate_all",
+    "invalidate_all_template_fragments",
     "invalidate_many",
+    "invalidate_template_fragment",
     "register",
     "render_fragment",
 ]

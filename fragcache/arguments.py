@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model
+from django.utils.datastructures import MultiValueDict
 from django.utils.functional import LazyObject, Promise
 from django.utils.safestring import SafeString
 
@@ -248,6 +249,8 @@ def plain(value: Any) -> Any:
         return Reference(value._meta.label_lower, value.pk)
     if isinstance(value, Promise):
         return str(value)
+    if isinstance(value, MultiValueDict):  # as items() tells the last values alone
+        return dict(value.lists())
     if isinstance(value, list | tuple) and not isinstance(value, Reference):
         return type(value)(map(plain, value)) if type(value) in {list, tuple} else value
     if getattr(value, "is_anonymous", None) is True:

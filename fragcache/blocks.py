@@ -1,7 +1,7 @@
 """Blocks: parts of templates that are kept as entries, without a declaration.
 
-What a block shows is known to its body alone, which reads the variables of the page around it. So
-a block has no version: it is kept for its time-out, by template, name and the values it varies on.
+What a block shows is known to its body alone, which reads the variables of the page around it. It
+is kept for its time-out, by template, name, the values it varies on, and a version if it is given.
 Its digest is that of the template that it stands in and of its body, as they were compiled.
 """
 
@@ -15,18 +15,22 @@ from functools import cached_property, lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from fragcache import conf
-from fragcache.arguments import Parameters
+from fragcache.arguments import MISSING, Parameters, plain
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
-from fragcache.digests import Digested, digest_of_compiled
+from fragcache.digests import Digested, digest_of_compiled, includes_digest
 from fragcache.exceptions import InvalidArguments, UndefinedArgument
+from fragcache.invalidation import replace_tokens
+from fragcache.keys import encode_arguments
 from fragcache.reading import get_fragments
+from fragcache.store import store
 from fragcache.templates import Closure
 from fragcache.token_memory import TokenName
 
@@ -57,6 +61,7 @@ class BlockFragment(Digested):
     """A block with the parameters that its values have, by position."""
 
     body: Callable[[], str]
+    version_now: Any = MISSING
 
     def __init__(self, template_name: str, block_name: str, values: int, axes: Any) -> None:
         # Nobody declares it, so that nothing is checked but the axes.
@@ -83,6 +88,21 @@ class BlockFragment(Digested):
         return Body(self.body)
 
 
+class VersionedBlock(BlockFragment):
+    """A block that is told what changes whenever it does."""
+
+    #: Single ones are invalidated all the same.
+    stamped = True
+
+    @property
+    def effective_max_age(self) -> float | None:
+        """Its time-out, as without a version."""
+        return self.effective_timeout
+
+    def get_version(self, *values: Any) -> Any:
+        return self.version_now
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """The body of a block, in the place of a template."""
@@ -93,39 +113,57 @@ class Body:
         return self.show()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a block is given beside its name and values; durations are in seconds."""
+
+    #: None is for ever; with 0 or less nothing is kept.
+    timeout: Any
+    using: str | None = None
+    #: What changes whenever the block does, such as an mtime; without one, time tells.
+    version: Any = MISSING
+    stale_while_revalidate: Any = 0
+    #: Names of axes, beside language and time zone.
+    vary_on: Sequence[str] | str | None = ()
+    #: Whether blocks of one name are one in all templates, whatever their bodies; None: as
+    #: ``FRAGCACHE["SHARED_BLOCKS"]`` says.
+    shared: bool | None = None
+
+
 def shown_block(
     block: Block,
     values: Sequence[Any],
+    options: Options,
     *,
-    timeout: Any,
     render: Callable[[], str],
     request: HttpRequest | None = None,
-    using: str | None = None,
-    vary_on: Sequence[str] = (),
     undefined: Sequence[str] = (),
 ) -> SafeString:
     """Return the HTML of a block, from the cache or by ``render()``.
 
-    ``values`` are what it varies on beside language, time zone and the axes of ``vary_on``;
-    ``timeout`` is in seconds, None for ever, and with 0 or less nothing is kept. ``undefined``
-    names what of all this did not resolve: then nothing is read or kept either.
+    ``values`` are what it varies on. ``undefined`` names what of all this did not resolve: then
+    nothing is read or kept. Where a value has no canonical form it is so as well, outside of DEBUG
+    and tests: a page that Django's tag could show is shown.
 
     Raises:
-        InvalidArguments, NoIdentity: the time-out is no number, or a value has no canonical form.
+        InvalidArguments: a duration is no number.
         UnknownAxis: ``vary_on`` names none.
-        UndefinedArgument: in DEBUG and in tests.
+        UndefinedArgument, InvalidArguments, NoIdentity: of the values, in DEBUG and in tests.
     """
     if undefined:
         return _shown_of_undefined(block, undefined, render)
-    seconds = _seconds(block, timeout)
+    seconds = _seconds(block, "time-out", options.timeout)
     if seconds is not None and seconds <= 0:
         return SafeString(render())
-    axes = vary_on if isinstance(vary_on, str) else tuple(vary_on)
-    fragment = copy.copy(_fragment(block.template_name, block.name, len(values), axes))
-    fragment.digest = digest_of_compiled(block)
+    fragment = _fragment_of(block, len(values), options)
     fragment.timeout = seconds
-    fragment.using = using
     fragment.body = render
+    try:
+        _ = fragment.parameters.instance(tuple(values))
+    except InvalidArguments as error:
+        if settings.DEBUG or conf.is_testing():
+            raise
+        return shown_unstored(block, str(error), render)
     html: SafeString = get_fragments(fragment, [tuple(values)], request=request)[0]
     return html
 
@@ -143,6 +181,28 @@ def shown_unstored(
     return SafeString(render())
 
 
+def _fragment_of(block: Block, values: int, options: Options) -> BlockFragment:
+    """Return the fragment that a block is, but for its time-out and body."""
+    axes = options.vary_on or ()
+    is_shared = conf.settings().SHARED_BLOCKS if options.shared is None else options.shared
+    fragment = copy.copy(
+        _fragment(
+            "" if is_shared else block.template_name,
+            block.name,
+            values,
+            axes if isinstance(axes, str) else tuple(axes),
+            options.version is not MISSING,
+        )
+    )
+    # What is shared on purpose is so whatever the bodies are.
+    fragment.digest = includes_digest(()) if is_shared else digest_of_compiled(block)
+    fragment.using = options.using
+    fragment.version_now = options.version
+    stale = _seconds(block, "stale_while_revalidate", options.stale_while_revalidate)
+    fragment.stale_while_revalidate = stale or 0
+    return fragment
+
+
 def _shown_of_undefined(
     block: Block, undefined: Sequence[str], render: Callable[[], str]
 ) -> SafeString:
@@ -156,30 +216,55 @@ def _shown_of_undefined(
     return shown_unstored(block, message, render, Event.UNDEFINED_ARGUMENT)
 
 
+def invalidate_template_fragment(
+    name: str, vary_on: Sequence[Any] = (), *, using: str | None = None
+) -> None:
+    """Invalidate the ``{% cache %}`` blocks of a name that vary on these values, everywhere.
+
+    Without values it is the block that varies on none.
+
+    Raises:
+        InvalidArguments, NoIdentity: a value has no canonical form.
+        InvalidationFailed: it could not be written; as of ``invalidate``.
+    """
+    encoded = encode_arguments(map(plain, vary_on))
+    replace_tokens(store(using), [TokenName(token_name(name).fragment, encoded)])
+
+
+def invalidate_all_template_fragments(name: str, *, using: str | None = None) -> None:
+    """Invalidate the ``{% cache %}`` blocks of a name, whatever they vary on.
+
+    Raises:
+        InvalidationFailed: it could not be written; as of ``invalidate``.
+    """
+    replace_tokens(store(using), [token_name(name)])
+
+
 def token_name(block_name: str) -> TokenName:
     """Return the name of the token under which all blocks of that name are current."""
     return TokenName(SEPARATOR + _in_keys(block_name))
 
 
-def _seconds(block: Block, timeout: Any) -> float | None:
-    if timeout is None:
+def _seconds(block: Block, what: str, value: Any) -> float | None:
+    if value is None:
         return None
     try:
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float | str):
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError
-        return int(timeout) if isinstance(timeout, str) else timeout
+        return int(value) if isinstance(value, str) else value
     except ValueError:
         raise InvalidArguments(
-            f"{{% cache %}} {block.name!r} in {block.template_name}: its time-out is {timeout!r}, "
+            f"{{% cache %}} {block.name!r} in {block.template_name}: its {what} is {value!r}, "
             "not a number of seconds or None."
         ) from None
 
 
 @lru_cache(maxsize=4096)
 def _fragment(
-    template_name: str, block_name: str, values: int, vary_on: Sequence[str]
+    template_name: str, block_name: str, values: int, vary_on: Sequence[str], has_version: bool
 ) -> BlockFragment:
-    fragment = BlockFragment(template_name, block_name, values, vary_on)
+    kind = VersionedBlock if has_version else BlockFragment
+    fragment = kind(template_name, block_name, values, vary_on)
     # Copies, of which each use of a block has one, share what is computed here.
     _ = fragment.parameters, fragment.axes, fragment.token_name, fragment.is_versioned
     return fragment
@@ -192,6 +277,10 @@ def _name(template_name: str, block_name: str) -> str:
 def _in_keys(name: str) -> str:
     # quote() leaves ~ as it is, which marks keys that are hashed.
     return quote(name, safe="/.,+<>", errors="surrogatepass").replace("~", "%7E")
+
+
+ainvalidate_template_fragment = sync_to_async(invalidate_template_fragment)
+ainvalidate_all_template_fragments = sync_to_async(invalidate_all_template_fragments)
 
 
 def _forget(**_kwargs: object) -> None:

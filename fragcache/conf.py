@@ -35,6 +35,8 @@ class Settings:
     LOCK: str = "cache"
     #: The queue that carries batches to workers; None: the usual one of what carries them.
     QUEUE: str | None = None
+    #: Whether ``{% cache %}`` blocks of one name are one in all templates, as Django has it.
+    SHARED_BLOCKS: bool = False
     unknown: tuple[str, ...] = field(default=())
 
     @property

@@ -56,9 +56,8 @@ def invalidate_many(
         fragment.parameters.instance(item if isinstance(item, tuple) else (item,), kwargs)
         for item in items
     ]
-    _replace(
-        fragment, using, [token_names(fragment, instance.encoded)[1] for instance in instances]
-    )
+    names = [token_names(fragment, instance.encoded)[1] for instance in instances]
+    replace_tokens(store(using or fragment.using), names)
 
 
 def invalidate_all(f: Reference, *, using: str | None = None, purge: bool = False) -> None:
@@ -72,16 +71,17 @@ def invalidate_all(f: Reference, *, using: str | None = None, purge: bool = Fals
         InvalidationFailed: it could not be written.
     """
     fragment = registry.get(f)
-    _replace(fragment, using, [fragment.token_name], purge=purge)
+    replace_tokens(store(using or fragment.using), [fragment.token_name], purge=purge)
 
 
-def _replace(
-    fragment: Fragment, using: str | None, names: Sequence[TokenName], *, purge: bool = False
-) -> None:
-    if not names:
-        return
-    cache = store(using or fragment.using)
-    transactions.on_commit(names, lambda: _replace_now(cache, names, purge=purge))
+def replace_tokens(cache: Store, names: Sequence[TokenName], *, purge: bool = False) -> None:
+    """Invalidate what was made under tokens, when this thread's transaction commits.
+
+    Raises:
+        InvalidationFailed: it could not be written.
+    """
+    if names:
+        transactions.on_commit(names, lambda: _replace_now(cache, names, purge=purge))
 
 
 def _replace_now(cache: Store, names: Sequence[TokenName], *, purge: bool) -> None:

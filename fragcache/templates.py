@@ -17,7 +17,7 @@ from django.template import (
 )
 from django.template.backends.django import Template as DjangoBackendTemplate
 from django.template.backends.django import reraise
-from django.template.base import FilterExpression, Node, Parser, Token, Variable
+from django.template.base import FilterExpression, Node, NodeList, Parser, Token, Variable
 from django.template.context import BaseContext, Context, make_context
 from django.template.library import InclusionNode
 from django.template.loader import get_template
@@ -78,6 +78,20 @@ def closure(template_name: str) -> Closure:
     return found
 
 
+def closure_of_template(name: str, template: Template) -> Closure:
+    """Return what a compiled template is made of; errors as of ``closure``."""
+    found = Closure()
+    _add_template(name, template, template.engine, found)
+    return found
+
+
+def closure_of_nodes(nodelist: NodeList, engine: Engine) -> Closure:
+    """Return what compiled nodes are made of, but for their own text; errors as of ``closure``."""
+    found = Closure()
+    _Walk(engine, found, ()).visit(nodelist)
+    return found
+
+
 def resolve_argument(expression: FilterExpression, context: Context, undefined: list[str]) -> Any:
     """Return the value of a tag's argument; one that does not resolve is named in ``undefined``.
 
@@ -101,7 +115,12 @@ def is_reloading(template_name: str) -> bool:
     template: Any = get_template(template_name)
     if not isinstance(template, DjangoBackendTemplate):
         return bool(template.backend.env.auto_reload)
-    loaders = template.backend.engine.template_loaders
+    return is_reloading_engine(template.backend.engine)
+
+
+def is_reloading_engine(engine: Engine) -> bool:
+    """Whether an engine compiles its templates anew for each render."""
+    loaders = engine.template_loaders
     return not any(isinstance(loader, CachedLoader) for loader in loaders)
 
 

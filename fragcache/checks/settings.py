@@ -74,7 +74,7 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
             yield Error(
                 f"FRAGCACHE[{name!r}] is not a list of texts.", hint=hint, id="fragcache.E004"
             )
-    for name in ("ENABLED", "READ_ONLY", "READ_ONLY_BATCHES"):
+    for name in ("ENABLED", "READ_ONLY", "READ_ONLY_BATCHES", "SHARED_BLOCKS"):
         if not isinstance(given.get(name, True), bool):
             yield Error(
                 f"FRAGCACHE[{name!r}] is {given[name]!r}, not True or False.",

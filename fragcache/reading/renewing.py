@@ -10,6 +10,7 @@ from django.utils.module_loading import import_string
 
 from fragcache import conf, leases
 from fragcache.counters import Event, degrade
+from fragcache.digests import Digested
 from fragcache.guard import writing
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
@@ -34,7 +35,8 @@ def renew_later(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bo
 
 def _renew(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bool) -> None:
     cache = batch.cache
-    if conf.settings().RENEW_WITH and not is_early:
+    is_told_by_name = not isinstance(batch.fragment, Digested)  # as a block is not
+    if conf.settings().RENEW_WITH and is_told_by_name and not is_early:
         slots = _not_sent(batch, slots)
     names = {lease_name(batch, slot): slot for slot in slots}
     life = lease_life(batch, len(names))

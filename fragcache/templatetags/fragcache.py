@@ -17,6 +17,7 @@ from fragcache.arguments import RESERVED, as_item
 from fragcache.exceptions import InvalidArguments
 from fragcache.reading import prefetch_shown, shown_fragments
 from fragcache.templates import SHOWN_FRAGMENT, resolve_argument
+from fragcache.templatetags.blocks import CacheNode, parsed_cache
 
 register = template.Library()
 
@@ -142,6 +143,16 @@ def prefetch_fragments(parser: Parser, token: Token) -> PrefetchNode:
             "{% fragment %}."
         )
     return PrefetchNode(name, args, kwargs, None)
+
+
+@register.tag("cache")
+def cache(parser: Parser, token: Token) -> CacheNode:
+    """Keep what stands in between, for so many seconds and by the values it varies on::
+
+    {% cache 600 sidebar user.pk %}...{% endcache %}
+    {% cache 600 sidebar user.pk using="fragments" stale_while_revalidate=60 %}...{% endcache %}
+    """
+    return parsed_cache(parser, token)
 
 
 def _parsed_list(parser: Parser, token: Token) -> _Parsed:

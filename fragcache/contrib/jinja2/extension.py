@@ -14,7 +14,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from fragcache.blocks import Block, shown_block, shown_unstored
+from fragcache.blocks import Block, Options, shown_block, shown_unstored
 from fragcache.contrib.jinja2.functions import fragment, fragments
 from fragcache.contrib.jinja2.parsing import OPTIONS, parsed
 from fragcache.contrib.jinja2.values import defined, request_of
@@ -136,11 +136,13 @@ class FragcacheExtension(Extension):
         html = shown_block(
             block,
             defined(values, undefined),
-            timeout=timeout,
+            Options(
+                timeout=timeout,
+                using=defined(using, undefined),
+                vary_on=defined(vary_on, undefined),
+            ),
             render=render,
             request=request_of(context),
-            using=defined(using, undefined),
-            vary_on=defined(vary_on, undefined) or (),
             undefined=undefined,
         )
         return escape(html)

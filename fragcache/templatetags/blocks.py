@@ -1,0 +1,220 @@
+"""The node of ``{% cache %}``: a block of a Django template that is kept as an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Final
+
+from django.core.cache import InvalidCacheBackendError, caches
+from django.http import HttpRequest
+from django.template import Engine, Template
+from django.template.base import FilterExpression, Node, NodeList, Parser, Token
+from django.template.context import Context
+from django.template.exceptions import TemplateSyntaxError
+from django.template.loader_tags import BlockNode
+
+from fragcache.blocks import Block, Options, shown_block, shown_unstored
+from fragcache.suggestions import did_you_mean
+from fragcache.templates import (
+    Closure,
+    closure_of_nodes,
+    closure_of_template,
+    is_reloading_engine,
+    resolve_argument,
+)
+
+#: What the tag takes by name.
+OPTIONS: Final = ("using", "version", "stale_while_revalidate", "vary_on", "shared")
+#: Stands for the name of a template that was made of a text.
+UNNAMED: Final = "<string>"
+_DIGEST_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DjangoBlock(Block):
+    """A block in a template of one engine."""
+
+    engine: Engine = field(compare=False)
+    nodelist: NodeList = field(compare=False)
+    #: The template that is rendered, where it can override parts of the body.
+    overriding: Template | None
+
+    @property
+    def is_reloading(self) -> bool:
+        return is_reloading_engine(self.engine)
+
+    def closure(self) -> Closure:
+        if self.overriding is not None:
+            return closure_of_template(self.template_name, self.overriding)
+        return closure_of_nodes(self.nodelist, self.engine)
+
+
+class CacheNode(Node):
+    """``{% cache %}``: its body, kept for its time-out."""
+
+    def __init__(
+        self,
+        nodelist: NodeList,
+        fingerprint: str,
+        fragment_name: str,
+        *,
+        timeout: FilterExpression,
+        values: Sequence[FilterExpression],
+        options: Mapping[str, FilterExpression],
+    ) -> None:
+        self.nodelist = nodelist
+        self.fingerprint = fingerprint
+        self.fragment_name = fragment_name
+        self.timeout = timeout
+        self.values = values
+        self.options = options
+
+    def render(self, context: Context) -> str:
+        undefined: list[str] = []
+        timeout = self._timeout(context)
+        values = [resolve_argument(value, context, undefined) for value in self.values]
+        given = {
+            name: resolve_argument(value, context, undefined)
+            for name, value in self.options.items()
+        }
+        if isinstance(vary_on := given.get("vary_on"), str):  # a template has no lists
+            given["vary_on"] = [name.strip() for name in vary_on.split(",")]
+        options = Options(timeout=timeout, **given)
+        self._check_alias(options.using)
+        request = context.get("request")
+
+        def render() -> str:
+            return str(self.nodelist.render(live))
+
+        # What is rendered after the answer must not see what the page made of its context.
+        live = context.new(_flat(context)) if options.stale_while_revalidate else context
+        if live is not context:
+            live.template = context.template
+            live.render_context = context.render_context
+        block = self._block(context)
+        if block.template_name == UNNAMED and self._name is not None:
+            why = "what overrides parts of it is a template without a name"
+            return shown_unstored(block, why, render)
+        return shown_block(
+            block,
+            values,
+            options,
+            render=render,
+            request=request if isinstance(request, HttpRequest) else None,
+            undefined=undefined,
+        )
+
+    @cached_property
+    def _is_overridable(self) -> bool:
+        return bool(self.nodelist.get_nodes_by_type(BlockNode))
+
+    @property
+    def _name(self) -> str | None:
+        """The name of the template that it stands in."""
+        name = getattr(self.origin, "template_name", None)
+        return None if name is None else str(name)
+
+    def _block(self, context: Context) -> DjangoBlock:
+        """Return the block as it stands in what is rendered."""
+        template: Any = context.template
+        return DjangoBlock(
+            template_name=(template.name if self._is_overridable else self._name) or UNNAMED,
+            name=self.fragment_name,
+            fingerprint=self.fingerprint,
+            engine=template.engine,
+            nodelist=self.nodelist,
+            overriding=template if self._is_overridable else None,
+        )
+
+    def _timeout(self, context: Context) -> int | None:
+        undefined: list[str] = []
+        timeout = resolve_argument(self.timeout, context, undefined)
+        if undefined:
+            raise self._error(f"its time-out {self.timeout.token} does not resolve")
+        try:
+            return None if timeout is None else int(timeout)
+        except (ValueError, TypeError):
+            raise self._error(f"its time-out is {timeout!r}, not a number of seconds") from None
+
+    def _check_alias(self, alias: Any) -> None:
+        if alias is not None:
+            try:
+                caches[alias]
+            except InvalidCacheBackendError as error:
+                raise self._error(f"using={alias!r} is no alias of settings.CACHES") from error
+
+    def _error(self, problem: str) -> TemplateSyntaxError:
+        return TemplateSyntaxError(f"{{% cache %}} {self.fragment_name!r}: {problem}.")
+
+
+def parsed_cache(parser: Parser, token: Token) -> CacheNode:
+    """Parse ``{% cache TIMEOUT NAME [value ...] [option=value ...] %}`` and its body.
+
+    Raises:
+        TemplateSyntaxError: it is written otherwise.
+    """
+    tag, *bits = token.split_contents()
+    # Tokens are taken from the end of the list.
+    before: list[Token] = list(parser.tokens)  # type: ignore[arg-type]
+    nodelist = parser.parse(("endcache",))
+    body = before[len(parser.tokens) :]
+    parser.delete_first_token()
+    if len(bits) < 2:
+        raise TemplateSyntaxError(
+            f"{{% {tag} %}} takes a time-out in seconds and a name, as in {{% {tag} 600 menu %}}; "
+            f"got {token.contents!r}."
+        )
+    values, options = _arguments(parser, tag, bits[2:])
+    return CacheNode(
+        nodelist,
+        _fingerprint(body),
+        _name(bits[1]),
+        timeout=parser.compile_filter(bits[0]),
+        values=values,
+        options=options,
+    )
+
+
+def _arguments(
+    parser: Parser, tag: str, bits: Sequence[str]
+) -> tuple[list[FilterExpression], dict[str, FilterExpression]]:
+    values: list[FilterExpression] = []
+    options: dict[str, FilterExpression] = {}
+    for bit in bits:
+        name, is_option, value = bit.partition("=")
+        if not is_option or not name.isidentifier():
+            if options:
+                raise TemplateSyntaxError(
+                    f"{{% {tag} %}}: {bit!r} stands after a name=value: put it before."
+                )
+            values.append(parser.compile_filter(bit))
+            continue
+        if name not in OPTIONS:
+            raise TemplateSyntaxError(
+                f"{{% {tag} %}} has no option {name!r}.{did_you_mean(name, OPTIONS)} Options are "
+                f"{', '.join(OPTIONS)}."
+            )
+        if name in options:
+            raise TemplateSyntaxError(f"{{% {tag} %}} gets {name!r} twice.")
+        options[name] = parser.compile_filter(value)
+    return values, options
+
+
+def _flat(context: Context) -> dict[str, Any]:
+    return {str(name): value for name, value in context.flatten().items()}
+
+
+def _name(bit: str) -> str:
+    """Return a block's name: ``"sidebar"`` and ``sidebar`` are one."""
+    is_quoted = len(bit) > 1 and bit[0] == bit[-1] and bit[0] in "\"'"
+    return bit[1:-1] if is_quoted else bit
+
+
+def _fingerprint(body: Sequence[Token]) -> str:
+    text = "".join(
+        f"{token.token_type.value}{len(token.contents)}:{token.contents}" for token in body[::-1]
+    )
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()

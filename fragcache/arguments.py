@@ -30,7 +30,7 @@ class Missing:
 MISSING: Final = Missing()
 
 #: What the reading functions take beside a fragment's own arguments.
-RESERVED: Final = frozenset({"f", "items", "request", "using", "default", "storable", "undefined"})
+RESERVED: Final = frozenset("f items request using default storable page_context undefined".split())
 
 
 #: Values of these types say the same at every call; a text that is translated late does not.

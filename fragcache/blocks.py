@@ -19,6 +19,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.http import HttpRequest
+from django.template.context import Context
 from django.utils.safestring import SafeString
 
 from fragcache import conf
@@ -137,13 +138,15 @@ def shown_block(
     *,
     render: Callable[[], str],
     request: HttpRequest | None = None,
+    page_context: Callable[[], Context] | None = None,
     undefined: Sequence[str] = (),
 ) -> SafeString:
     """Return the HTML of a block, from the cache or by ``render()``.
 
-    ``values`` are what it varies on. ``undefined`` names what of all this did not resolve: then
-    nothing is read or kept. Where a value has no canonical form it is so as well, outside of DEBUG
-    and tests: a page that Django's tag could show is shown.
+    ``values`` are what it varies on, ``page_context`` returns what its holes are filled with.
+    ``undefined`` names what of all this did not resolve: then nothing is read or kept. Where a
+    value has no canonical form it is so as well, outside of DEBUG and tests: a page that Django's
+    tag could show is shown.
 
     Raises:
         InvalidArguments: a duration is no number.
@@ -164,7 +167,9 @@ def shown_block(
         if settings.DEBUG or conf.is_testing():
             raise
         return shown_unstored(block, str(error), render)
-    html: SafeString = get_fragments(fragment, [tuple(values)], request=request)[0]
+    html: SafeString = get_fragments(
+        fragment, [tuple(values)], request=request, page_context=page_context
+    )[0]
     return html
 
 

@@ -64,13 +64,13 @@ class Field(IntEnum):
     WRITER = 5
     INCLUDES = _CRITICAL | 1
     DEPENDENCIES = _CRITICAL | 2
-    # Reserved, so that values of later releases are misses here and not errors.
     HOLES = _CRITICAL | 3
+    # Reserved, so that values of later releases are misses here and not errors.
     COMPRESSION = _CRITICAL | 4
     DICTIONARY = _CRITICAL | 5
 
 
-UNDERSTOOD: Final = frozenset({Field.INCLUDES, Field.DEPENDENCIES})
+UNDERSTOOD: Final = frozenset({Field.INCLUDES, Field.DEPENDENCIES, Field.HOLES})
 
 
 class Unsealed(Enum):

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from fragcache.bounded import Bounded
 from fragcache.entry import Entry, Field, Kind
+from fragcache.holed import Holed, html_of
 
 #: Seconds after which a copy is fetched anew, so that every process sees what an operator
 #: overwrites or clears on the server, tokens or not.
@@ -63,7 +64,7 @@ def kept_many(
             continue
         until = ends[life]
         copies[key] = Kept(
-            SafeString(entry.payload, "utf-8"),
+            html_of(entry),
             tokens.setdefault(entry.tokens, entry.tokens),
             min(entry.fresh_until, until) if entry.fresh_until else until,
             entry.fresh_until,
@@ -99,6 +100,8 @@ def clear_all() -> None:
 
 def _bytes(copy: Kept) -> int:
     size = sys.getsizeof(copy.html) + _OVERHEAD_BYTES
+    if isinstance(copy.html, Holed):  # which has its text in pieces as well
+        size += sum(map(sys.getsizeof, copy.html.pieces)) + _OVERHEAD_BYTES * len(copy.html.holes)
     return size + sum(len(one or b"") for one in copy.conditions) if copy.conditions else size
 
 

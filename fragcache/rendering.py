@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.safestring import SafeString
 
-from fragcache import items, registry, templates
+from fragcache import holes, items, registry, templates
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
@@ -48,8 +48,7 @@ def render_fragment(
 ) -> SafeString:
     """Return a fragment rendered now; nothing is read from the cache or stored.
 
-    ``request`` is accepted so that calls can be swapped with ``get_fragment``; a shared fragment
-    has no use for one.
+    ``request`` is for holes; a shared fragment has no other use for one.
 
     Raises:
         UnknownFragment: no fragment of that name is declared.
@@ -61,7 +60,7 @@ def render_fragment(
     output = render_many(fragment, [instance.arguments])[0]
     if output is None:
         raise missing(fragment, instance.arguments)
-    return SafeString(output.html)
+    return SafeString(holes.shown(output.html, lambda: holes.context_of(request)))
 
 
 def render_many(
@@ -95,6 +94,17 @@ def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) ->
     if not arguments:
         return []
     template = fragment.get_template()
+    with holes.recorded() as recorder:
+        return _render_marked(fragment, template, arguments, recorder)
+
+
+def _render_marked(
+    fragment: Fragment,
+    template: Any,
+    arguments: Sequence[tuple[Any, ...]],
+    recorder: holes.Recorder,
+) -> list[Output]:
+    live = holes.live_variables()
     began = time.perf_counter_ns()
     with recorded() as recording:
         contexts = _contexts(fragment, arguments)
@@ -105,7 +115,8 @@ def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) ->
     with recorded() as recording:
         for context in contexts:
             began = began_next
-            html, includes = templates.render(template, context)
+            marked, includes = templates.render(template, {**live, **context})
+            html = recorder.cut(marked, fragment.name)
             if includes:
                 note_includes(includes)
             shown = recording.part()

@@ -19,6 +19,7 @@ from fragcache.declarations import Fragment
 from fragcache.digests import includes_digest
 from fragcache.entry import Entry, Field, Kind, pack_field
 from fragcache.exceptions import ImproperlyDeclared
+from fragcache.holed import Holed, packed_holes
 from fragcache.keys import entry_key, head_key, suffix
 from fragcache.page import now
 from fragcache.records import Head
@@ -187,7 +188,8 @@ class _Maker:
         assert slot.version is not None
         # From the highest tag to the lowest.
         tagged = (
-            _conditions(slot.output)
+            _holes(slot.output)
+            + _conditions(slot.output)
             + self._writer
             + pack_field(Field.COST, min(slot.output.cost, _LARGEST_COST).to_bytes(4))
             + _digest_field(slot.digest)
@@ -213,6 +215,11 @@ class _Maker:
             slot.tokens,
             tagged,
         )
+
+
+def _holes(output: Output) -> bytes:
+    html = output.html
+    return pack_field(Field.HOLES, packed_holes(html)) if isinstance(html, Holed) else b""
 
 
 def _conditions(output: Output) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from types import FunctionType
 from typing import Any, Final
 
@@ -90,6 +91,14 @@ def closure_of_nodes(nodelist: NodeList, engine: Engine) -> Closure:
     found = Closure()
     _Walk(engine, found, ()).visit(nodelist)
     return found
+
+
+def fingerprint_of(tokens: Sequence[Token]) -> str:
+    """Return what tells a part of a template, by the tokens that it is compiled of, from others."""
+    text = "".join(
+        f"{token.token_type.value}{len(token.contents)}:{token.contents}" for token in tokens
+    )
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def resolve_argument(expression: FilterExpression, context: Context, undefined: list[str]) -> Any:

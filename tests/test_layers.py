@@ -19,8 +19,8 @@ LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions locks signals suggestions",
     "values": "keys entry",
     "storage": (
-        "backends breaker counters deadline guard leases local page records store token_memory "
-        "tokens transactions"
+        "backends breaker counters deadline guard holed leases local page records store "
+        "token_memory tokens transactions"
     ),
     "declared": (
         "arguments axes codes collections declarations digests items jinja2_templates manifest "
@@ -28,8 +28,8 @@ LAYERS: dict[str, str] = {
         "versions"
     ),
     "use cases": (
-        "blocks bubbling contexts dependencies explaining invalidation reading rendering slots "
-        "stats warming"
+        "blocks bubbling contexts dependencies explaining holes invalidation reading rendering "
+        "slots stats warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }

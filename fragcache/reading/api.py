@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http import HttpRequest
+from django.template.context import Context
 from django.utils.safestring import SafeString
 
-from fragcache import conf, page, rendering
+from fragcache import conf, holes, page, rendering
 from fragcache.arguments import as_arguments, as_item
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
 from fragcache.exceptions import InvalidArguments, UnknownAxis
+from fragcache.holed import Holed
 from fragcache.reading.batch import Batch
 from fragcache.reading.pipeline import read
 from fragcache.reading.resolving import Reference, find, unpublished
@@ -61,13 +64,15 @@ def get_fragments(
     using: str | None = None,
     default: Any = RAISE,
     storable: bool = True,
+    page_context: Callable[[], Context] | None = None,
     **kwargs: Any,
 ) -> list[Any]:
     """Return the HTML of many instances in the order of ``items``; a tuple is several arguments.
 
     One round trip for all, one query for all primary keys, one bulk write for all misses.
-    ``storable=False`` renders what is missing without storing it. Further arguments and errors
-    are those of ``get_fragment``.
+    ``storable=False`` renders what is missing without storing it. ``page_context`` returns
+    the context that holes are filled with; without it the request's is. Further arguments and
+    errors are those of ``get_fragment``.
     """
     fragment = find(f, using)
     if fragment is None:
@@ -87,6 +92,9 @@ def get_fragments(
         message = "%s is declared otherwise by the source than this site expects: %s"
         degrade(Event.ABSENT, fragment.name, "misfit", message, fragment.name, error)
         found = [None] * len(wanted)
+    if Holed in set(map(type, found)):
+        context = functools.cache(page_context or functools.partial(holes.context_of, request))
+        found = [None if html is None else _safe(holes.shown(html, context)) for html in found]
     if None not in found:
         return found
     if not fragment.is_local:
@@ -113,13 +121,17 @@ def _found(
     if not conf.settings().ENABLED and fragment.is_local:
         bound = [fragment.parameters.instance(as_arguments(i), kwargs).arguments for i in items]
         outputs = rendering.render_many(fragment, bound)
-        return [None if output is None else SafeString(output.html) for output in outputs]
+        return [None if output is None else _safe(output.html) for output in outputs]
     cache = store(using or fragment.using)
     current = page.active()
     if current is not None:
         return read(Batch.of(fragment, cache, items, kwargs, request), current, storable=storable)
     with page.entered(page.outside()) as current:
         return read(Batch.of(fragment, cache, items, kwargs, request), current, storable=storable)
+
+
+def _safe(html: str) -> SafeString:
+    return html if isinstance(html, SafeString) else SafeString(html)
 
 
 def _or_default(

@@ -38,7 +38,8 @@ def read(batch: Batch, page: Page, *, storable: bool = True) -> list[SafeString 
         found |= _rendered_or_stale(batch, _without(slots, found), page, storable=storable)
         for position, slot in lookup.due.items():
             if slot.base in found:
-                html[position] = SafeString(found[slot.base])
+                one = found[slot.base]
+                html[position] = one if isinstance(one, SafeString) else SafeString(one)
     if lookup.inner is not None:
         note(batch, lookup.inner)
     return html

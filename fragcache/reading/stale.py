@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from fragcache import manifest
 from fragcache.entry import Entry, Field, Kind
 from fragcache.guard import reading
+from fragcache.holed import html_of
 from fragcache.keys import entry_key, head_key
 from fragcache.page import Page, now
 from fragcache.reading.batch import Batch
@@ -33,7 +34,7 @@ def former(batch: Batch, slots: Sequence[Slot], seconds: float, page: Page) -> d
     standing = standings({one for one in shown.values() if one}, page)
     moment = now()
     return {
-        slot.base: entry.payload.decode()
+        slot.base: html_of(entry)
         for slot in wanted
         if (entry := found.get(slot.base)) is not None
         and (not (inner := shown[slot.base]) or standing[inner].is_valid)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fragcache import leases
 from fragcache.entry import Entry, Field, Kind
 from fragcache.guard import reading
+from fragcache.holed import html_of
 from fragcache.keys import entry_key, head_key
 from fragcache.leases import State
 from fragcache.page import Page, now
@@ -41,7 +42,7 @@ def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str], page: Page) 
         for slot in slots
         if (key := keys.get(slot.base)) in found and _is_fresh(found[key], slot)
     }
-    html = {base: entry.payload.decode() for base, entry in _unchanged(fresh, page).items()}
+    html: dict[str, str] = {base: html_of(entry) for base, entry in _unchanged(fresh, page).items()}
     return Stored(html, {name: leases.state(found, name) for name in leased})
 
 

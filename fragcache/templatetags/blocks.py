@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any, Final
 
 from django.core.cache import InvalidCacheBackendError, caches
@@ -17,11 +16,13 @@ from django.template.exceptions import TemplateSyntaxError
 from django.template.loader_tags import BlockNode
 
 from fragcache.blocks import Block, Options, shown_block, shown_unstored
+from fragcache.holes import live_variables
 from fragcache.suggestions import did_you_mean
 from fragcache.templates import (
     Closure,
     closure_of_nodes,
     closure_of_template,
+    fingerprint_of,
     is_reloading_engine,
     resolve_argument,
 )
@@ -30,7 +31,6 @@ from fragcache.templates import (
 OPTIONS: Final = ("using", "version", "stale_while_revalidate", "vary_on", "shared")
 #: Stands for the name of a template that was made of a text.
 UNNAMED: Final = "<string>"
-_DIGEST_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,8 @@ class CacheNode(Node):
         request = context.get("request")
 
         def render() -> str:
-            return str(self.nodelist.render(live))
+            with live.push(**live_variables()):
+                return str(self.nodelist.render(live))
 
         # What is rendered after the answer must not see what the page made of its context.
         live = context.new(_flat(context)) if options.stale_while_revalidate else context
@@ -104,6 +105,7 @@ class CacheNode(Node):
             options,
             render=render,
             request=request if isinstance(request, HttpRequest) else None,
+            page_context=lambda: context,
             undefined=undefined,
         )
 
@@ -170,7 +172,7 @@ def parsed_cache(parser: Parser, token: Token) -> CacheNode:
     values, options = _arguments(parser, tag, bits[2:])
     return CacheNode(
         nodelist,
-        _fingerprint(body),
+        fingerprint_of(body[::-1]),
         _name(bits[1]),
         timeout=parser.compile_filter(bits[0]),
         values=values,
@@ -211,10 +213,3 @@ def _name(bit: str) -> str:
     """Return a block's name: ``"sidebar"`` and ``sidebar`` are one."""
     is_quoted = len(bit) > 1 and bit[0] == bit[-1] and bit[0] in "\"'"
     return bit[1:-1] if is_quoted else bit
-
-
-def _fingerprint(body: Sequence[Token]) -> str:
-    text = "".join(
-        f"{token.token_type.value}{len(token.contents)}:{token.contents}" for token in body[::-1]
-    )
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from django import template
@@ -18,6 +19,7 @@ from fragcache.exceptions import InvalidArguments
 from fragcache.reading import prefetch_shown, shown_fragments
 from fragcache.templates import SHOWN_FRAGMENT, resolve_argument
 from fragcache.templatetags.blocks import CacheNode, parsed_cache
+from fragcache.templatetags.holes import NocacheNode, parsed_nocache
 
 register = template.Library()
 
@@ -49,7 +51,8 @@ class FragmentNode(Node):
 
     def shown(self, context: Context, items: Sequence[Any], undefined: list[str]) -> list[str]:
         """Return the HTML of the instances, "" for those that are not to be had."""
-        return self.read(shown_fragments, context, items, undefined)
+        call = partial(shown_fragments, page_context=lambda: context)
+        return self.read(call, context, items, undefined)
 
     def read(
         self, call: Callable[..., T], context: Context, items: Sequence[Any], undefined: list[str]
@@ -153,6 +156,16 @@ def cache(parser: Parser, token: Token) -> CacheNode:
     {% cache 600 sidebar user.pk using="fragments" stale_while_revalidate=60 %}...{% endcache %}
     """
     return parsed_cache(parser, token)
+
+
+@register.tag
+def nocache(parser: Parser, token: Token) -> NocacheNode:
+    """Render what stands in between for each page, inside of ``{% cache %}`` or a fragment::
+
+    {% nocache %}Hello {{ user }}{% endnocache %}
+    {% nocache with pk=product.pk %}{% if pk in cart %}in your cart{% endif %}{% endnocache %}
+    """
+    return parsed_nocache(parser, token)
 
 
 def _parsed_list(parser: Parser, token: Token) -> _Parsed:

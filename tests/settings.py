@@ -76,7 +76,9 @@ if importlib.util.find_spec("jinja2"):
 DATABASES: dict[str, dict[str, Any]] = {
     "default": database_at(POSTGRES_URL)
     if POSTGRES_URL
-    else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+    # For tests of two databases; and for those that are to hold on SQLite as well.
+    "second": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
 }
 
 CACHES: dict[str, dict[str, Any]] = {

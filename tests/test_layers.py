@@ -19,8 +19,8 @@ LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions locks signals suggestions",
     "values": "keys entry",
     "storage": (
-        "backends breaker counters deadline guard leases local page records store token_memory "
-        "tokens transactions"
+        "backends breaker counters databases deadline guard leases local page records store "
+        "token_memory tokens transactions"
     ),
     "declared": (
         "arguments axes codes collections declarations digests items jinja2_templates manifest "

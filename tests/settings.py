@@ -51,6 +51,9 @@ INSTALLED_APPS = [
     "tests.studio",
 ]
 
+if importlib.util.find_spec("simple_history"):
+    INSTALLED_APPS += ["simple_history", "tests.chronicle"]
+
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -78,7 +81,7 @@ DATABASES: dict[str, dict[str, Any]] = {
     if POSTGRES_URL
     else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
     # For tests of two databases; and for those that are to hold on SQLite as well.
-    "second": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+    "second": {"ENGINE": "tests.second_database", "NAME": ":memory:"},
 }
 
 CACHES: dict[str, dict[str, Any]] = {

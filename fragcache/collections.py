@@ -39,7 +39,8 @@ def collection_version(queryset: QuerySet[Any], *, field: str | None = None) -> 
     """
     column = _column(queryset, field)
     _refuse_what_has_no_version(queryset, column)
-    rows = queryset.select_related(None).prefetch_related(None)
+    # Of one database: a router may draw lots, each time it is asked.
+    rows = queryset.using(queryset.db).select_related(None).prefetch_related(None)
     has_positions = _has_foreign_order(rows)
     if not (has_positions or rows.query.is_sliced or rows.query.distinct_fields):
         rows = rows.order_by()

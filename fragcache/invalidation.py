@@ -7,12 +7,14 @@ thread itself at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 
-from fragcache import registry, tokens, transactions
+from fragcache import registry, tokens, tombstones, transactions
+from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, ImproperlyDeclared, InvalidationFailed
 from fragcache.slots import token_names
@@ -28,9 +30,12 @@ Reference = str | Fragment | type[Fragment]
 def invalidate(f: Reference, *args: Any, using: str | None = None, **kwargs: Any) -> None:
     """Invalidate one instance.
 
+    Of a row that was deleted, or is not among the items any more, targets show nothing from then
+    on, whichever of the fragment's choices they ask for; also of a fragment with a version.
+
     Raises:
         UnknownFragment, InvalidArguments, NoIdentity: it names no instance.
-        ImproperlyDeclared: the fragment has a version and no stamps.
+        ImproperlyDeclared: the fragment has a version and no stamps, and the row is there.
         InvalidationFailed: it could not be written. Inside of a transaction this is raised where
             its ``atomic`` block ends, after the commit.
     """
@@ -42,22 +47,27 @@ def invalidate_many(
 ) -> None:
     """Invalidate many instances in two round trips; a tuple is several arguments.
 
+    One query tells which rows are gone, and two round trips more are for these.
+
     Raises:
         As ``invalidate``.
     """
     fragment = registry.get(f)
-    if not fragment.is_stamped:
+    instances = [
+        fragment.parameters.instance(item if isinstance(item, tuple) else (item,), kwargs)
+        for item in items
+    ]
+    gone = tombstones.gone(fragment, instances)
+    if not fragment.is_stamped and (len(gone) < len(instances) or not instances):
         raise ImproperlyDeclared(
             f"{fragment.name} is found by its version, so single instances cannot be "
             "invalidated: move the mtime of the object (save it), declare stamped=True, or call "
             "invalidate_all()."
         )
-    instances = [
-        fragment.parameters.instance(item if isinstance(item, tuple) else (item,), kwargs)
-        for item in items
-    ]
-    names = [token_names(fragment, instance.encoded)[1] for instance in instances]
-    replace_tokens(store(using or fragment.using), names)
+    if gone:
+        _bury(fragment, using, tombstones.with_choices(fragment, gone))
+    left = [instance for instance in instances if instance not in gone]
+    replace_tokens(store(using or fragment.using), _stamps(fragment, left))
 
 
 def invalidate_all(f: Reference, *, using: str | None = None, purge: bool = False) -> None:
@@ -81,19 +91,34 @@ def replace_tokens(cache: Store, names: Sequence[TokenName], *, purge: bool = Fa
         InvalidationFailed: it could not be written.
     """
     if names:
-        transactions.on_commit(names, lambda: _replace_now(cache, names, purge=purge))
+        replace = partial(tokens.replace, cache, names, purge=purge)
+        transactions.on_commit(names, lambda: _insist(names[0].fragment, replace))
 
 
-def _replace_now(cache: Store, names: Sequence[TokenName], *, purge: bool) -> None:
+def _bury(fragment: Fragment, using: str | None, instances: Sequence[Instance]) -> None:
+    """Take away what targets would show as stale."""
+    cache = store(using or fragment.using)
+    replace_tokens(cache, _stamps(fragment, instances), purge=True)
+    if fragment.is_warmable or not fragment.is_versioned or fragment.stale_while_revalidate:
+        write = partial(tombstones.write, cache, fragment, instances)
+        transactions.on_commit((), lambda: _insist(fragment.name, write))
+
+
+def _stamps(fragment: Fragment, instances: Iterable[Instance]) -> list[TokenName]:
+    """Return the names of the stamps of instances, of which a fragment may have none."""
+    return [name for one in instances for name in token_names(fragment, one.encoded)[1:]]
+
+
+def _insist(name: str, write: Callable[[], None]) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return tokens.replace(cache, names, purge=purge)
+            return write()
         except CacheUnavailable as error:
             if attempt == ATTEMPTS and isinstance(error, InvalidationFailed):
                 raise
             if attempt == ATTEMPTS:
                 raise InvalidationFailed(
-                    f"{names[0].fragment} is not invalidated, after {ATTEMPTS} attempts ({error}). "
+                    f"{name} is not invalidated, after {ATTEMPTS} attempts ({error}). "
                     "A transaction that asked for it is committed all the same; ask again."
                 ) from error
     return None

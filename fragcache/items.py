@@ -23,17 +23,25 @@ def rows(fragment: Fragment) -> QuerySet[Any] | None:
 
 
 def load(
-    fragment: Fragment, arguments: Sequence[tuple[Any, ...]], *, fresh: bool = False
+    fragment: Fragment,
+    arguments: Sequence[tuple[Any, ...]],
+    *,
+    fresh: bool = False,
+    using: str | None = None,
 ) -> list[tuple[Any, ...] | None]:
     """Return the arguments with rows in place of primary keys, None for those without a row.
 
     One query for all of them, and one for each of ``prefetch_related``. With ``fresh`` objects are
     loaded anew as well: they may be older than their version, of another class, or hold what a
     form that was refused has put into them. One that is not among the items is found all the same.
+
+    ``using`` is the database that they are loaded from, whatever a router says.
     """
     queryset = rows(fragment)
     if queryset is None or not all(arguments):
         return list(arguments)
+    if using is not None:
+        queryset = queryset.using(using)
     kind, primary_key = fragment.parameters.pk_type, fragment.parameters.primary_key
     # Optimisation: keys as rows have them, which warming lists, are their own canonical form.
     keys = [bound[0] if type(bound[0]) is kind else primary_key(bound[0]) for bound in arguments]

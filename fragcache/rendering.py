@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.safestring import SafeString
 
-from fragcache import holes, items, registry, templates
+from fragcache import databases, holes, items, registry, templates
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
@@ -64,15 +64,25 @@ def render_fragment(
 
 
 def render_many(
-    fragment: Fragment, arguments: Sequence[tuple[Any, ...]], *, fresh: bool = False
+    fragment: Fragment,
+    arguments: Sequence[tuple[Any, ...]],
+    *,
+    fresh: bool = False,
+    versions_from: frozenset[str] = frozenset(),
 ) -> list[Output | None]:
     """Return the outputs of instances in their order, None for those without a row.
 
-    What will be stored is rendered from ``fresh`` rows, never from a caller's objects.
+    What will be stored is rendered from ``fresh`` rows, never from a caller's objects, and from
+    the database that their versions were read from.
     """
-    loaded = items.load(fragment, arguments, fresh=fresh)
-    present = [bound for bound in loaded if bound is not None]
-    outputs = iter(_render_present(fragment, present))
+    using = next(iter(versions_from)) if fresh and len(versions_from) == 1 else None
+    with databases.recorded() as used:
+        loaded = items.load(fragment, arguments, fresh=fresh, using=using)
+        present = [bound for bound in loaded if bound is not None]
+        rendered = _render_present(fragment, present)
+    if used != versions_from and (lagging := databases.behind(used, versions_from)):
+        rendered = _not_to_be_kept(fragment, rendered, versions_from, lagging)
+    outputs = iter(rendered)
     return [None if bound is None else next(outputs) for bound in loaded]
 
 
@@ -164,6 +174,21 @@ def _payload(fragment: Fragment, html: str, shown: Shown) -> bytes | None:
         message = "%s is not stored: %s"
         degrade(Event.NOT_STORED, fragment.name, type(e).__name__, message, fragment.name, e)
         return None
+
+
+def _not_to_be_kept(
+    fragment: Fragment, outputs: list[Output], versions_from: frozenset[str], lagging: list[str]
+) -> list[Output]:
+    degrade(
+        Event.NOT_STORED,
+        fragment.name,
+        "databases",
+        "%s is not stored: its version was read from the database %s, and its data from %s, which "
+        "may lag behind. Let the router read what a row leads to where the row was read "
+        "(hints['instance']._state.db).",
+        *(fragment.name, ", ".join(sorted(versions_from)), ", ".join(lagging)),
+    )
+    return [output._replace(payload=None) for output in outputs]
 
 
 def _contexts(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:

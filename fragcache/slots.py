@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
@@ -63,6 +63,12 @@ class Slot:
     def suffix(self) -> str:
         assert self.version is not None
         return suffix(self.version.encoded, self.digest)
+
+
+def versions_from(slots: Iterable[Slot]) -> frozenset[str]:
+    """Return the databases that the versions of slots were read from."""
+    found = {slot.version.databases for slot in slots if slot.version is not None}
+    return next(iter(found)) if len(found) == 1 else frozenset[str]().union(*found)
 
 
 def token_names(fragment: Fragment, arguments: str) -> tuple[TokenName, ...]:

@@ -12,7 +12,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from fragcache import page
+from fragcache import databases, page
 
 #: Statements that leave the data as it is; WITH may lead to a write.
 _READING: Final = re.compile(
@@ -114,17 +114,18 @@ def _written_by(connection: BaseDatabaseWrapper) -> Any:
 def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
     if not _is_watched(connection):
         # In front: Django's execute_wrapper() takes its own from the end of the list.
-        connection.execute_wrappers.insert(0, _note_write)
+        connection.execute_wrappers.insert(0, _note_statement)
 
 
 def _is_watched(connection: BaseDatabaseWrapper) -> bool:
-    return _note_write in connection.execute_wrappers
+    return _note_statement in connection.execute_wrappers
 
 
-def _note_write(
+def _note_statement(
     execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
     connection = context["connection"]
+    databases.note(connection.alias)
     if connection.atomic_blocks and not _READING.match(str(sql)):
         # With the page, since a decorator enters one block for every call.
         setattr(_written, connection.alias, (_outermost(connection), page.current()))

@@ -12,7 +12,7 @@ from django.db import connections
 from django.db.models import Model, QuerySet, TextField
 from django.db.models.functions import Now
 
-from fragcache import items, transactions
+from fragcache import databases, items, transactions
 from fragcache.arguments import MISSING, Instance
 from fragcache.declarations import Fragment
 from fragcache.exceptions import ImproperlyDeclared
@@ -28,6 +28,8 @@ class Version(NamedTuple):
 
     encoded: str
     as_of: int
+    #: The aliases of the databases that it was read from, as far as any were.
+    databases: frozenset[str] = frozenset()
 
 
 def of_instances(
@@ -48,7 +50,8 @@ def of_instances(
             unknown.append(position)
             versions.append(None)
         else:
-            versions.append(Version(encoded=encode_version(value), as_of=page.began_at))
+            read_from = databases_of(arguments[0], paths)
+            versions.append(Version(encode_version(value), page.began_at, read_from))
     if unknown:
         keys = [_primary_key(fragment, instances[position]) for position in unknown]
         queried = of_keys(fragment, keys, paths, page)
@@ -80,6 +83,19 @@ def of_keys(
     return found
 
 
+def databases_of(value: object, paths: Sequence[str] = ()) -> frozenset[str]:
+    """Return where an object in memory was read from, and the relations on the way of ``paths``."""
+    if not isinstance(value, Model):
+        return frozenset()
+    found = databases.only(value._state.db)
+    for path in paths:
+        row: Any = value
+        for relation in path.split("__")[:-1]:
+            row = row and row._state.fields_cache[relation]
+            found |= databases_of(row)
+    return found
+
+
 def read_rows(
     queryset: QuerySet[Any], paths: Sequence[str], owner: str
 ) -> list[tuple[Any, Version]]:
@@ -88,6 +104,7 @@ def read_rows(
     Raises:
         ImproperlyDeclared: a path leads over a relation to many rows.
     """
+    queryset = queryset.using(queryset.db)  # a router may draw lots, each time it is asked
     # A text where the database has no times (SQLite), which is not parsed for each row.
     rows = list(queryset.values_list("pk", *paths, Now(output_field=TextField())))
     if not rows:
@@ -95,9 +112,10 @@ def read_rows(
     _check_unique([row[0] for row in rows], paths, owner)
     # SQLite's clock runs on while rows are read: only its first answer is surely not too late.
     as_of = _clock(rows[0][-1], queryset.db)
+    read_from = databases.only(queryset.db)
     if len(paths) == 1:
-        return [(pk, _version(value, as_of)) for pk, value, _moment in rows]
-    return [(pk, _version(tuple(values), as_of)) for pk, *values, _moment in rows]
+        return [(pk, _version(value, as_of, read_from)) for pk, value, _moment in rows]
+    return [(pk, _version(tuple(values), as_of, read_from)) for pk, *values, _moment in rows]
 
 
 def _check_unique(pks: Sequence[Any], paths: Sequence[str], owner: str) -> None:
@@ -111,11 +129,11 @@ def _check_unique(pks: Sequence[Any], paths: Sequence[str], owner: str) -> None:
     )
 
 
-def _version(value: Any, as_of: int) -> Version:
+def _version(value: Any, as_of: int, read_from: frozenset[str]) -> Version:
     # Optimisation: most versions are times.
     usual = type(value) is dt.datetime
     encoded = str(microseconds(value)) if usual else encode_version(value)
-    return _new(Version, (encoded, as_of))
+    return _new(Version, (encoded, as_of, read_from))
 
 
 def _clock(answer: dt.datetime | str, alias: str) -> int:
@@ -134,12 +152,18 @@ def _computed(
     )
     as_of = now() if has_primary_keys else page.began_at
     given = [arguments for arguments, _encoded in instances]
-    loaded = items.load(fragment, given) if has_primary_keys else given
+    with databases.recorded() as asked:
+        loaded = items.load(fragment, given) if has_primary_keys else given
+        versions = [
+            None if arguments is None else encode_version(fragment.get_version(*arguments))
+            for arguments in loaded
+        ]
+    read_from = frozenset(asked)
     return [
         None
-        if arguments is None
-        else Version(encoded=encode_version(fragment.get_version(*arguments)), as_of=as_of)
-        for arguments in loaded
+        if version is None or arguments is None
+        else Version(version, as_of, read_from.union(*map(databases_of, arguments)))
+        for version, arguments in zip(versions, loaded, strict=True)
     ]
 
 

@@ -26,6 +26,7 @@ from tests.fixtures import (  # noqa: F401
 )
 from tests.jinja2_pages import in_production, jinja  # noqa: F401
 from tests.recorded_runs import hooks, runs_in  # noqa: F401
+from tests.routers import route  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

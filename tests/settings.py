@@ -51,6 +51,9 @@ INSTALLED_APPS = [
     "tests.studio",
 ]
 
+if importlib.util.find_spec("simple_history"):
+    INSTALLED_APPS += ["simple_history", "tests.chronicle"]
+
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -76,7 +79,9 @@ if importlib.util.find_spec("jinja2"):
 DATABASES: dict[str, dict[str, Any]] = {
     "default": database_at(POSTGRES_URL)
     if POSTGRES_URL
-    else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+    # For tests of two databases; and for those that are to hold on SQLite as well.
+    "second": {"ENGINE": "tests.second_database", "NAME": ":memory:"},
 }
 
 CACHES: dict[str, dict[str, Any]] = {

@@ -206,7 +206,7 @@ class TestCost:
 class TestMistakes:
     @pytest.mark.parametrize("change", [invalidate, lambda f, pk: invalidate_many(f, [pk])])
     def test_a_fragment_with_a_version_and_no_stamps_says_what_to_do(
-        self, artist_card: Fragment, change: Any
+        self, artist_card: Fragment, artists: list[Artist], change: Any
     ) -> None:
         with pytest.raises(
             ImproperlyDeclared,
@@ -214,7 +214,7 @@ class TestMistakes:
             r"invalidated: move the mtime of the object \(save it\), declare stamped=True, or "
             r"call invalidate_all\(\)\.",
         ):
-            change(artist_card, 1)
+            change(artist_card, artists[0].pk)
 
     @pytest.mark.parametrize("change", [invalidate, invalidate_all])
     def test_an_unknown_name_comes_with_the_nearest(self, stamped: Fragment, change: Any) -> None:

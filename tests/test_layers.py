@@ -19,7 +19,7 @@ LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions locks signals suggestions",
     "values": "keys entry",
     "storage": (
-        "backends breaker counters deadline guard holed leases local page records store "
+        "backends breaker counters databases deadline guard holed leases local page records store "
         "token_memory tokens transactions"
     ),
     "declared": (
@@ -29,7 +29,7 @@ LAYERS: dict[str, str] = {
     ),
     "use cases": (
         "blocks bubbling contexts dependencies explaining holes invalidation reading rendering "
-        "slots stats warming"
+        "slots stats tombstones warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }

@@ -54,7 +54,9 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
     may_store = may_store and cache.is_writable
     fresh = may_store and not all(slot.is_cut_off for slot in due)
     with activated(batch.axis_values):
-        found = render_many(fragment, [slot.instance.arguments for slot in due], fresh=fresh)
+        arguments = [slot.instance.arguments for slot in due]
+        versions_from = places.versions_from(due)
+        found = render_many(fragment, arguments, fresh=fresh, versions_from=versions_from)
     for slot, output in zip(due, found, strict=True):
         if output is not None:
             slot.output = output

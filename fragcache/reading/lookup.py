@@ -104,7 +104,13 @@ def _by_version(batch: Batch, page: Page) -> Lookup:
         if html is None and key is not None
     ]
     if batch.rows is not None:
-        known = {n: Version(batch.rows.version(n), page.began_at) for n in positions}
+        paths = batch.fragment.version_paths or ()
+        known = {
+            n: Version(
+                batch.rows.version(n), page.began_at, versions.databases_of(batch.items[n], paths)
+            )
+            for n in positions
+        }
     slots = {position: batch.slot(position, known[position]) for position in positions}
     lookup = _due(batch, found, slots, page)
     lookup.events[Event.ABSENT] = absent

@@ -6,7 +6,7 @@ left as the site has set them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
@@ -27,8 +27,10 @@ _WRITES: Final = "25006"
 
 
 @contextmanager
-def isolated(fragment: Fragment) -> Iterator[None]:
+def isolated(fragment: Fragment, versions_from: Set[str] = frozenset()) -> Iterator[None]:
     """Read within from one state of the database that has a fragment's rows, where it can do so.
+
+    It is the one that their versions were read from, if a router has several.
 
     Without rows a fragment may need no database at all, and none is asked.
 
@@ -38,7 +40,7 @@ def isolated(fragment: Fragment) -> Iterator[None]:
     Raises:
         ImproperlyDeclared: the fragment writes to the database.
     """
-    alias = _database_of(fragment)
+    alias = _database_of(fragment, versions_from)
     if alias is None or not _is_isolable(connections[alias]):
         yield
         return
@@ -51,9 +53,11 @@ def isolated(fragment: Fragment) -> Iterator[None]:
         current.finish()
 
 
-def _database_of(fragment: Fragment) -> str | None:
+def _database_of(fragment: Fragment, versions_from: Set[str]) -> str | None:
     if fragment.item_model is None:
         return None
+    if len(versions_from) == 1:
+        return next(iter(versions_from))
     found = fragment.get_items()
     return found.db if is_rows(found) else router.db_for_read(fragment.item_model)
 

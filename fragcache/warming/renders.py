@@ -100,5 +100,7 @@ def _attempt(fragment: Fragment, due: Sequence[Slot]) -> list[Output | None]:
     for slot in due:
         if not fragment.is_versioned:
             slot.version = slots.unique_version(now())
-    with isolated(fragment):
-        return render_many(fragment, [slot.instance.arguments for slot in due], fresh=True)
+    arguments = [slot.instance.arguments for slot in due]
+    versions_from = slots.versions_from(due)
+    with isolated(fragment, versions_from):
+        return render_many(fragment, arguments, fresh=True, versions_from=versions_from)

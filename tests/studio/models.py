@@ -83,3 +83,31 @@ class Musician(TouchedModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Tag(models.Model):
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Song(models.Model):
+    """What a session is, with what Django has for its mtime."""
+
+    title = models.CharField(max_length=100)
+    slug = models.CharField(max_length=100, unique=True, default=uuid.uuid4)
+    plays = models.PositiveIntegerField(default=0)
+    labels = models.ManyToManyField(Tag, related_name="sessions")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Verse(models.Model):
+    session = models.ForeignKey(Song, models.CASCADE, related_name="takes")
+    number = models.PositiveSmallIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return str(self.number)

@@ -27,7 +27,8 @@ LAYERS: dict[str, str] = {
         "migrations models registry row_reading signatures templates touching validation versions"
     ),
     "use cases": (
-        "blocks bubbling contexts explaining invalidation reading rendering slots stats warming"
+        "blocks bubbling contexts explaining invalidation reading rendering slots stats verifying "
+        "warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }

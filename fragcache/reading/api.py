@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from fragcache import conf, page, rendering
 from fragcache.arguments import as_arguments, as_item
+from fragcache.axes import activated, current_values
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
@@ -110,9 +111,11 @@ def _found(
 ) -> list[SafeString | None]:
     if not items:
         return []
-    if not conf.settings().ENABLED and fragment.is_local:
+    is_uncached = rendering.is_uncached()
+    if fragment.is_local and (is_uncached or not conf.settings().ENABLED):
         bound = [fragment.parameters.instance(as_arguments(i), kwargs).arguments for i in items]
-        outputs = rendering.render_many(fragment, bound)
+        with activated(current_values(fragment.axes, request) if is_uncached else {}):
+            outputs = rendering.render_many(fragment, bound, fresh=is_uncached)
         return [None if output is None else SafeString(output.html) for output in outputs]
     cache = store(using or fragment.using)
     current = page.active()

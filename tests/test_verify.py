@@ -14,11 +14,12 @@ from django.utils import timezone
 from fragcache import Fragment, get_fragment, invalidate_all
 from fragcache.exceptions import CacheUnavailable
 from fragcache.verifying import Finding, Kind, comparing
+from fragcache.verifying.findings import difference
 from fragcache.warming.queries import counted
 from tests.fixtures import Clock, RoundTrips, any_cache, warm
 from tests.library.models import Artist
 from tests.processes import free_port
-from tests.verifying import found, plant, plant_in, verified
+from tests.verifying import bury, found, plant, plant_in, verified
 
 pytestmark = pytest.mark.django_db
 
@@ -161,6 +162,53 @@ class TestWrong:
 
         state = "missing" if happening == "nothing" else "stale"
         assert found(verified(artist_card)) == {"instances": 2, state: 2}
+
+    @any_cache
+    def test_an_entry_of_a_template_that_a_variable_chose_is_stale_when_that_changes(
+        self, cache_alias: str, declare: Any, templates: Any
+    ) -> None:
+        templates({"x.html": "{% include kind %}", "long.html": "LP"})
+
+        @declare("x.html", name="library.kind", version=lambda: 1)
+        def x() -> dict[str, Any]:
+            return {"kind": "long.html"}
+
+        warm(x)
+        assert found(verified(x)) == {"instances": 1, "compared": 1}
+        templates({"long.html": "Long player"})
+        assert found(verified(x)) == {"instances": 1, "stale": 1}
+
+    @any_cache
+    def test_what_a_tombstone_buries_is_stale(
+        self, cache_alias: str, greeting: Fragment, declare: Any
+    ) -> None:
+        @declare("greeting.html", name="library.hello", choices={"name": ["you"]})
+        def hello(name: str) -> dict[str, Any]:
+            return {"name": name}
+
+        warm(hello)
+        plant(hello, ["you"])
+        bury(hello, "you")
+        assert found(verified(hello)) == {"instances": 1, "stale": 1}
+
+    @any_cache
+    def test_an_inner_fragment_is_rendered_from_its_row_as_a_run_does(
+        self,
+        cache_alias: str,
+        artist_card: Fragment,
+        artists: list[Artist],
+        declare: Any,
+        templates: Any,
+    ) -> None:
+        templates({"outer.html": "{% load fragcache %}{% fragment 'library.artist_card' artist %}"})
+
+        @declare("outer.html", name="library.outer", items=Artist.objects.all, version="updated_at")
+        def outer(artist: Artist) -> dict[str, Any]:
+            artist.name = f"{artist.name} in memory"
+            return {"artist": artist}
+
+        warm(outer)
+        assert found(verified(outer)) == {"instances": 2, "compared": 2}
 
     @any_cache
     def test_a_page_that_has_stored_an_instance_is_enough(
@@ -350,12 +398,14 @@ class TestConcurrentChanges:
     ) -> Callable[..., Fragment]:
         templates({"x.html": "{{ name }}"})
 
-        def make(changes: int, *, is_versioned: bool = True) -> Fragment:
+        def make(
+            changes: int, items: Any = Artist.objects.all, *, is_stored: bool = True
+        ) -> Fragment:
             """Return a fragment whose artist is renamed during so many of the next renders."""
             left = itertools.count(changes, -1)
             is_warmed: list[bool] = []
 
-            @declare("x.html", name="library.x", items=Artist.objects.all, version="updated_at")
+            @declare("x.html", name="library.x", items=items, model=Artist, version="updated_at")
             def x(artist: Artist) -> dict[str, Any]:
                 if artist == artists[0] and is_warmed and (number := next(left)) > 0:
                     name, moment = f"Nina {number}", timezone.now()
@@ -363,7 +413,8 @@ class TestConcurrentChanges:
                     artist.refresh_from_db()
                 return {"name": artist.name}
 
-            warm(x)
+            if is_stored:
+                warm(x)
             is_warmed.append(True)
             fragment: Fragment = x
             return fragment
@@ -371,12 +422,25 @@ class TestConcurrentChanges:
         return make
 
     @any_cache
-    def test_one_change_is_looked_at_again(
-        self, cache_alias: str, changing: Callable[..., Fragment]
+    @pytest.mark.parametrize("changes", [1, 2, 3])
+    @pytest.mark.parametrize(
+        "items", [Artist.objects.all, lambda: list(Artist.objects.all())], ids=["rows", "list"]
+    )
+    def test_a_change_is_looked_at_again(
+        self, cache_alias: str, changing: Callable[..., Fragment], changes: int, items: Any
     ) -> None:
-        fragment = changing(1)
+        """Of objects in a list, too, which are as old as the list."""
+        fragment = changing(changes, items)
 
         assert found(verified(fragment)) == {"instances": 2, "compared": 1, "stale": 1}
+
+    @any_cache
+    def test_a_change_of_what_is_not_stored_is_not_chance(
+        self, cache_alias: str, changing: Callable[..., Fragment]
+    ) -> None:
+        fragment = changing(1, is_stored=False)
+
+        assert found(verified(fragment)) == {"instances": 2, "missing": 2}
 
     @any_cache
     def test_what_always_changes_is_skipped_visibly(
@@ -589,3 +653,29 @@ class TestSampling:
 
         assert verified_greeting.note.startswith("It is made on demand: only what can be listed")
         assert verified_greeting.tally.instances == 0
+
+
+class TestDiffs:
+    def test_elements_stand_on_lines_of_their_own(self) -> None:
+        assert difference("<p><b>1</b></p>", "<p><b>2</b></p>", "a", "b").splitlines() == [
+            *("--- a", "+++ b", "@@ -1,3 +1,3 @@", " <p>", "-<b>1</b>", "+<b>2</b>", " </p>")
+        ]
+
+    def test_of_long_lines_the_difference_is_shown(self) -> None:
+        one, other = ("x" * 1000 + middle + "y" * 1000 for middle in ("one", "other"))
+
+        *_heading, minus, plus = difference(one, other, "a", "b").splitlines()
+        assert minus.startswith("-..." + "x" * 39)
+        assert "xxxoneyyy" in minus
+        assert "xxxotheryyy" in plus
+        assert len(minus) == len(plus) == 207
+
+    def test_line_ends_are_shown_where_they_are_the_difference(self) -> None:
+        assert "-'<p>\\n'" in difference("<p>\n<b>", "<p><b>", "a", "b")
+
+    def test_what_is_too_long_is_cut(self) -> None:
+        one, other = ("\n".join(f"{letter}{n}" for n in range(1000)) for letter in "ab")
+
+        lines = difference(one, other, "a", "b").splitlines()
+        assert len(lines) == 41
+        assert lines[-1] == "... 1,963 lines more"

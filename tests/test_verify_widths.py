@@ -15,6 +15,7 @@ from django.utils import timezone, translation
 
 from fragcache import Axis, Fragment
 from fragcache.verifying import Finding, Kind, comparing
+from fragcache.verifying.perturbing import perturbations
 from tests.fixtures import any_cache, warm
 from tests.library.models import Artist
 from tests.verifying import found, verified
@@ -168,6 +169,22 @@ class TestTooNarrow:
 
         assert findings(fragment) == []
 
+    def test_two_other_values_of_each_axis_are_tried(
+        self, cache_alias: str, declare: Any, templates: Any, settings: Any
+    ) -> None:
+        settings.FRAGCACHE = {**settings.FRAGCACHE, "AXES": [f"{__name__}.Brand"]}
+        Site.objects.bulk_create(Site(domain=f"{n}.example", name=str(n)) for n in range(5))
+        fragment = self.declare(declare, templates, "", vary_on=["-language", "-time_zone"])
+
+        tried = [found.text for found in perturbations(fragment)]
+        assert [text.partition("=")[0] for text in tried].count("site") == 2
+        assert "site=1" not in tried
+        assert [text for text in tried if not text.startswith("site")] == [
+            *("language=de", "language=fr", "time_zone=Pacific/Kiritimati", "brand=news")
+        ]
+        settings.USE_I18N = settings.USE_TZ = False
+        assert {found.name for found in perturbations(fragment)} == {"site", "brand"}
+
     def test_output_by_chance_is_no_narrow_key(
         self, cache_alias: str, declare: Any, templates: Any, artists: list[Artist]
     ) -> None:
@@ -235,6 +252,19 @@ class TestTooWide:
             ),
         }
         assert {finding.kind for finding in findings(declared)} == {Kind.TOO_WIDE}
+
+    def test_choices_of_listed_items_are_compared_in_batches_of_any_size(
+        self, cache_alias: str, declare: Any, templates: Any
+    ) -> None:
+        templates({"x.html": "{{ n }}"})
+
+        @declare("x.html", name="library.x", items=range(12), choices={"size": ["s", "m", "l"]})
+        def x(n: int, size: str) -> dict[str, Any]:
+            return {"n": n}
+
+        report = verified(x, batch_size=1)
+        [finding] = report.fragments["library.x"].findings
+        assert finding.about == "The argument 'size' changed none of the outputs of 12 instances."
 
     def test_it_is_no_fault(
         self, cache_alias: str, declared: Fragment, twelve: list[Artist]

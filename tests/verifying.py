@@ -52,6 +52,17 @@ def entry_key_of(fragment: Fragment, item: Any) -> str:
     return entry_key(base, Head.unpack(cache.read_many([key])[key].payload).suffix, cache.room)
 
 
+def bury(fragment: Fragment, item: Any) -> None:
+    """Put a tombstone in the place of the head of an instance without a version."""
+    key = entry_key_of(fragment, item)
+    base, _colon, own = key.rpartition(":")
+    cache = store(fragment.using)
+    head = head_key(base, digest_of(fragment), cache.room)
+    [entry] = cache.read_many([head]).values()
+    tombstone = entry._replace(payload=Head(own, is_tombstone=True).pack())
+    assert not cache.write_many({head: tombstone}, fragment.life)
+
+
 def plant_in(language: str, fragment: Fragment, wanted: Iterable[Any]) -> None:
     """Plant wrong entries of one language."""
     with translation.override(language):

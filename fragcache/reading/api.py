@@ -12,7 +12,6 @@ from django.utils.safestring import SafeString
 
 from fragcache import conf, page, rendering
 from fragcache.arguments import as_arguments, as_item
-from fragcache.axes import activated, current_values
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
@@ -114,8 +113,7 @@ def _found(
     is_uncached = rendering.is_uncached()
     if fragment.is_local and (is_uncached or not conf.settings().ENABLED):
         bound = [fragment.parameters.instance(as_arguments(i), kwargs).arguments for i in items]
-        with activated(current_values(fragment.axes, request) if is_uncached else {}):
-            outputs = rendering.render_many(fragment, bound, fresh=is_uncached)
+        outputs = rendering.render_many(fragment, bound, fresh=is_uncached)
         return [None if output is None else SafeString(output.html) for output in outputs]
     cache = store(using or fragment.using)
     current = page.active()

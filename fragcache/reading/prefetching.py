@@ -19,7 +19,6 @@ from fragcache.reading.batch import Batch
 from fragcache.reading.entries import held
 from fragcache.reading.lookup import wanted_by
 from fragcache.reading.resolving import Reference, find
-from fragcache.rendering import is_uncached
 from fragcache.store import store
 
 
@@ -40,8 +39,6 @@ def prefetch_fragments(
     fragment = find(f, using)
     current = page.active()
     if fragment is None or current is None or not items or not conf.settings().ENABLED:
-        return
-    if is_uncached():
         return
     try:
         batch = Batch.of(fragment, store(using or fragment.using), items, kwargs, request)

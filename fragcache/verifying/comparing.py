@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from fragcache.declarations import Fragment
@@ -59,8 +59,6 @@ class Comparison:
     cache: Store
     verified: Verified
     _pauses: int = 0
-    #: Bases whose renders differ, of the batch at hand.
-    unsteady: set[str] = field(default_factory=set)
 
     def compare(self, instances: Versioned, axis_values: Mapping[str, Any]) -> dict[str, str]:
         """Compare a batch under the axis values in force; return the renders by base.
@@ -77,7 +75,6 @@ class Comparison:
         tally.instances += len(slots)
         tally.failed += fresh.failed
         tally.skipped += len(slots) - len(fresh.html) - fresh.failed
-        self.unsteady = set()
         suspects, alone = [], []
         for slot in slots:
             if (html := fresh.html.get(slot.base)) is None:
@@ -185,7 +182,6 @@ class Comparison:
     def _report_unsteady(
         self, slot: Slot, first: str, second: str, key: str, axis_values: Mapping[str, Any]
     ) -> None:
-        self.unsteady.add(slot.base)
         finding = Finding(
             kind=Kind.NOT_DETERMINISTIC,
             fragment=self.fragment.name,

@@ -88,7 +88,7 @@ class Verification:
                 with axes.activated(values):
                     html = comparison.compare(instances, values)
                     if position == 0:
-                        narrowness.look(instances, values, html, comparison.unsteady)
+                        narrowness.look(instances, values, html)
                 wideness.note(instances, values, html)
                 self.after_batch(fragment, len(instances))
                 if self.is_stopped():

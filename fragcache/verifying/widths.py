@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,11 +38,10 @@ class Narrowness:
         instances: Versioned,
         axis_values: Mapping[str, Any],
         html: Mapping[str, str],
-        unsteady: Collection[str],
     ) -> None:
         """Render a batch again under the axis values in force and other values of other axes."""
         every = slots_of(self.fragment, instances, axis_values)
-        slots = [s for s in every if s.base in html and s.base not in unsteady]
+        slots = [s for s in every if s.base in html]
         if self._perturbations is None:
             self._perturbations = perturbations(self.fragment)
         for perturbation in self._perturbations:

@@ -74,8 +74,3 @@ class Memory:
                 return None
             found[name] = known
         return found
-
-    def forget(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._known.clear()

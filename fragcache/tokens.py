@@ -164,11 +164,6 @@ def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) ->
     _memory.note(store.space, successors, time.monotonic())
 
 
-def forget() -> None:
-    """Forget what this process knows of tokens, as where another cache takes a cache's place."""
-    _memory.forget()
-
-
 _memory = Memory()
 
 

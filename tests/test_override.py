@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import caches
+from django.test import override_settings
 
-from fragcache import Fragment, get_fragment
+from fragcache import Fragment, conf, get_fragment
 from fragcache.exceptions import InvalidArguments
+from fragcache.reading import costs
 from fragcache.store import store
 from fragcache.testing import override_fragcache
-from tests.fixtures import any_cache
+from tests.fixtures import any_cache, elsewhere
 from tests.plugin import require
 
 ROOT = Path(__file__).parent.parent
@@ -127,6 +129,36 @@ class TestIsolation:
             assert caches["locmem"].key_prefix.startswith("test-")
             assert caches["default"].key_prefix == ""
         assert caches["locmem"].key_prefix == prefix
+
+    def test_the_process_forgets_what_it_knew_of_the_other_cache(
+        self,
+        cache_alias: str,
+        greeting: Fragment,
+        renders: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Of its floods, and of what renders cost; its tokens are made anew."""
+        monkeypatch.setattr("fragcache.reading.doorkeeper.FREE", 1)
+        get_fragment(greeting, "you")
+        with override_fragcache(CACHE_ALIAS=cache_alias):
+            assert costs.usual(greeting.name) is None
+            get_fragment(greeting, "you")
+            with elsewhere():
+                get_fragment(greeting, "you")
+        assert costs.usual(greeting.name) is None
+        assert renders == ["you", "you"]
+
+        get_fragment(greeting, "them")
+        with elsewhere():
+            get_fragment(greeting, "them")
+        assert renders == ["you", "you", "them"]
+
+    def test_a_test_waits_for_its_cache_as_long_as_it_takes(self, cache_alias: str) -> None:
+        with override_settings(FRAGCACHE={}):
+            with override_fragcache():
+                assert conf.settings().PAGE_BUDGET is None
+            with override_fragcache(PAGE_BUDGET=1):
+                assert conf.settings().PAGE_BUDGET == 1
 
     def test_the_file_of_the_cache_is_removed(self, cache_alias: str, greeting: Fragment) -> None:
         with override_fragcache() as alias:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.sites.models import Site
 from django.db.models import F
 from django.db.models.signals import post_save
 from django.test import SimpleTestCase
+from django.utils import timezone, translation
 
 from fragcache import Fragment, FragmentMissing, UnknownFragment, collection_version, invalidate
 from fragcache.testing import assert_fragment_sound
@@ -36,6 +38,16 @@ def visitors(get_response: Callable[..., Any]) -> Callable[..., Any]:
             return get_response(request)
         finally:
             del visitor.request
+
+    return middleware
+
+
+def kathmandu(get_response: Callable[..., Any]) -> Callable[..., Any]:
+    """Middleware that activates a visitor's time zone, and leaves it at that."""
+
+    def middleware(request: Any) -> Any:
+        timezone.activate("Asia/Kathmandu")
+        return get_response(request)
 
     return middleware
 
@@ -107,12 +119,34 @@ class TestSound:
         assert album.title == "Silk & Soul"
 
     def test_nothing_is_read_from_the_cache_or_stored(
-        self, make: Callable[..., Fragment], album: Album, trips: RoundTrips
+        self,
+        make: Callable[..., Fragment],
+        artist_card: Fragment,
+        album: Album,
+        templates: Any,
+        trips: RoundTrips,
     ) -> None:
-        fragment = make("{{ item.title }}", items=Album.objects.all, version="updated_at")
+        fragment = make(
+            "{% load fragcache %}{{ item.title }}{% fragment 'library.artist_card' item.artist %}",
+            items=Album.objects.all,
+            version=["updated_at", "artist__name"],
+        )
 
         assert_fragment_sound(fragment, album)
         assert trips == []
+
+    def test_what_a_context_makes_itself_is_no_row(self, make: Callable[..., Fragment]) -> None:
+        fragment = make("{{ item }}{{ other.name }}", version=lambda item: 1)
+        fragment.function = lambda item: {"other": Artist(pk=99, name="Made up")}  # type: ignore[attr-defined]
+
+        assert_fragment_sound(fragment, 1)
+
+    def test_a_site_is_no_content(self, make: Callable[..., Fragment]) -> None:
+        """Of which processes keep copies."""
+        fragment = make("{{ site.name }}", version=lambda item: 1)
+        fragment.function = lambda item: {"site": Site.objects.get(pk=1)}  # type: ignore[attr-defined]
+
+        assert_fragment_sound(fragment, 1)
 
     def test_without_a_version_data_may_be_newer(
         self, make: Callable[..., Fragment], album: Album
@@ -190,7 +224,9 @@ class TestFields:
     def test_rows_that_lead_to_it_are_named_as_many(
         self, make: Callable[..., Fragment], album: Album
     ) -> None:
-        Track.objects.bulk_create(Track(album=album, title=f"Track {n}") for n in range(5))
+        Track.objects.bulk_create(
+            Track(album=album, position=n * 10 + 10, title=f"Track {n}") for n in range(5)
+        )
         fragment = make(
             "{% for track in item.tracks.all %}{{ track.title }}{% endfor %}",
             items=Album.objects.all,
@@ -198,7 +234,17 @@ class TestFields:
             prefetch_related=["tracks"],
         )
 
-        text = complaint(fragment, album)
+        saved = set()
+
+        def note(instance: Track, **_kwargs: Any) -> None:
+            saved.add(instance.pk)
+
+        post_save.connect(note, sender=Track)
+        try:
+            text = complaint(fragment, album)
+        finally:
+            post_save.disconnect(note, sender=Track)
+        assert len(saved) == 3
         assert text.count("library.Track.title changes the output") == 1
         assert "collection_version() for many rows; or let library.Track touch" in text
 
@@ -260,6 +306,7 @@ class TestSurroundings:
 
         text = complaint(fragment, 1)
         assert "The axis 'language' changes the output, and the key stays the same." in text
+        assert text.count("changes the output") == 1
         assert "-1.5\n+1,5" in text
         assert "Take '-language' out of its vary_on." in text
         assert "time_zone" not in text
@@ -280,6 +327,7 @@ class TestSurroundings:
         auth = "django.contrib.auth.middleware.AuthenticationMiddleware"
         sessions = "django.contrib.sessions.middleware.SessionMiddleware"
         settings.MIDDLEWARE = [sessions, auth, f"{__name__}.visitors"]
+        settings.ALLOWED_HOSTS = ["testserver"]
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
         templates({"y.html": f"{{{{ {shown} }}}}"})
 
@@ -292,12 +340,17 @@ class TestSurroundings:
         assert text.count("changes the output") == 1
         assert "pass what it needs as an argument, or declare an axis" in text
 
-    def test_a_language_that_middleware_activates_is_in_the_key(
+    def test_a_language_and_zone_that_middleware_activates_are_in_the_key(
         self, make: Callable[..., Fragment], settings: Any
     ) -> None:
-        settings.MIDDLEWARE = ["django.middleware.locale.LocaleMiddleware", f"{__name__}.visitors"]
+        settings.MIDDLEWARE = [
+            "django.middleware.locale.LocaleMiddleware",
+            f"{__name__}.kathmandu",
+        ]
 
-        assert_fragment_sound(make("{{ 1.5 }}"), 1)
+        assert_fragment_sound(make("{{ 1.5 }} {% now 'e' %}"), 1)
+        assert translation.get_language() == "en-us"
+        assert timezone.get_current_timezone_name() == "UTC"
 
     def test_middleware_that_answers_itself_tells_nothing(
         self, make: Callable[..., Fragment], settings: Any
@@ -330,16 +383,10 @@ class TestUsage:
     ) -> None:
         settings.MIDDLEWARE = [f"{__name__}.visitors"]
         fragment = make("{{ item }}")
-        fragment.function = lambda item: {"n": visitor.request and 1 // 0}  # type: ignore[attr-defined]
+        fragment.function = lambda item: {"n": 1 // (not hasattr(visitor, "request"))}  # type: ignore[attr-defined]
 
-        with pytest.raises(AttributeError):
+        with pytest.raises(ZeroDivisionError):
             assert_fragment_sound(fragment, 1)
-        visitor.request = True
-        try:
-            with pytest.raises(ZeroDivisionError):
-                assert_fragment_sound(fragment, 1)
-        finally:
-            del visitor.request
 
 
 def test_a_fragment_without_rows_needs_no_database(greeting: Fragment) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.test.utils import TestContextDecorator, override_settings
 
-from fragcache import conf, registry, tokens
+from fragcache import conf, registry
 from fragcache.exceptions import InvalidArguments
 from fragcache.reading import costs
 from fragcache.reading.doorkeeper import doorkeeper
@@ -83,6 +83,5 @@ def _isolated(alias: str, stack: ExitStack) -> dict[str, Any]:
 
 def _forget() -> None:
     """Let the process forget what it knows of the caches before."""
-    tokens.forget()
     costs.forget()
     doorkeeper.forget()

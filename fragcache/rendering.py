@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
@@ -18,6 +20,8 @@ from fragcache.declarations import Fragment
 from fragcache.dependencies import pack
 from fragcache.digests import includes_digest
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
+
+_is_uncached: Final = ContextVar("fragcache_is_uncached", default=False)
 
 
 class Output(NamedTuple):
@@ -84,6 +88,24 @@ def render_many(
         rendered = _not_to_be_kept(fragment, rendered, versions_from, lagging)
     outputs = iter(rendered)
     return [None if bound is None else next(outputs) for bound in loaded]
+
+
+@contextmanager
+def uncached() -> Iterator[None]:
+    """Render within what is shown inside of a render, too, as a run would store it.
+
+    The cache is neither read nor written then, but for fragments of another site.
+    """
+    reset = _is_uncached.set(True)
+    try:
+        yield
+    finally:
+        _is_uncached.reset(reset)
+
+
+def is_uncached() -> bool:
+    """Whether fragments are to be rendered, and not read."""
+    return _is_uncached.get()
 
 
 def missing(fragment: Fragment, arguments: tuple[Any, ...]) -> FragmentMissing:

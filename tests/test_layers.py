@@ -29,7 +29,7 @@ LAYERS: dict[str, str] = {
     ),
     "use cases": (
         "blocks bubbling contexts dependencies explaining holes invalidation reading rendering "
-        "slots stats tombstones warming"
+        "slots stats tombstones verifying warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }

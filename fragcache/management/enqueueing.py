@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from django import db
@@ -16,7 +17,7 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError
-from fragcache.management.progress import Progress, sizes
+from fragcache.management.progress import Progress, size_of_all, sizes
 from fragcache.management.queues import Queue, chosen
 from fragcache.management.signals import Signals
 from fragcache.models import WarmRun
@@ -145,7 +146,7 @@ class _Enqueueing:
         """Return when a run has ended, or nobody wants to wait any more."""
         progress = Progress(
             self.out,
-            self.plan,
+            partial(size_of_all, self.plan),
             is_wanted=self.options["progress"],
             verbosity=self.options["verbosity"],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
@@ -22,14 +23,20 @@ INTERVAL: Final = 10.0
 class Progress:
     """A context manager whose ``advance`` is told of each batch.
 
+    ``size`` returns how many instances there are in all, None where that is not cheap;
     ``is_wanted`` None: on a terminal only.
     """
 
     def __init__(
-        self, out: OutputWrapper, plan: Plan, *, is_wanted: bool | None, verbosity: int
+        self,
+        out: OutputWrapper,
+        size: Callable[[], int | None],
+        *,
+        is_wanted: bool | None,
+        verbosity: int,
     ) -> None:
         self._out = out
-        self._plan = plan
+        self._size = size
         is_terminal = out.isatty()
         # From 2 on each instance is named, which no bar is to be drawn between.
         is_usual = is_terminal and verbosity == 1
@@ -75,11 +82,13 @@ class Progress:
         left = tqdm.format_interval(max(0, self._total - self._walked) / rate) if rate else "?"
         return f"{self._walked:,} of {self._total:,} walked, {rate:,.0f} a second, {left} left"
 
-    def _size(self) -> int | None:
-        if self._plan.changed:
-            return None
-        found = sizes(self._plan).values()
-        return None if None in found else sum(size for size in found if size)
+
+def size_of_all(plan: Plan) -> int | None:
+    """Return how many instances a plan has in all; None where that is not cheap."""
+    if plan.changed:
+        return None
+    found = sizes(plan).values()
+    return None if None in found else sum(size for size in found if size)
 
 
 def sizes(plan: Plan) -> dict[str, int | None]:

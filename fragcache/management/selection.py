@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
+
 from fragcache import axes, registry
 from fragcache.declarations import Fragment
 from fragcache.exceptions import InvalidArguments, UnknownFragment
@@ -25,18 +27,37 @@ def selected(labels: Sequence[str], excluded: Sequence[str] = ()) -> list[Fragme
         raise UnknownFragment(
             "No fragments are declared: add a fragments.py with @fragment to an installed app."
         )
-    chosen = list(_named(labels, fragments)) if labels else fragments
+    chosen = list(named(labels, fragments)) if labels else fragments
     for fragment in chosen:
         if fragment.name in labels and not fragment.is_warmable:
             raise InvalidArguments(
                 f"{fragment.name} cannot be warmed: it has no items, and parameters without "
                 "choices or defaults."
             )
-    left_out = set(_named(excluded, fragments))
+    left_out = set(named(excluded, fragments))
     chosen = [f for f in chosen if f not in left_out and f.is_warmable]
     if not chosen:
         raise InvalidArguments("No fragment is left to warm: all are excluded, or none has items.")
     return chosen
+
+
+def named(labels: Sequence[str], fragments: Sequence[Fragment]) -> Iterable[Fragment]:
+    """Return the fragments of apps or names, each once.
+
+    Raises:
+        UnknownFragment: a label names nothing, with the nearest known name.
+    """
+    found: dict[str, Fragment] = {}
+    for label in labels:
+        matching = [f for f in fragments if f.name == label or f.name.startswith(f"{label}.")]
+        if not matching:
+            known = {name for f in fragments for name in (f.name, f.name.partition(".")[0])}
+            raise UnknownFragment(
+                f"No fragment and no app with fragments is called {label!r}."
+                f"{did_you_mean(label, known)} `manage.py fragments list` shows them."
+            )
+        found |= {fragment.name: fragment for fragment in matching}
+    return found.values()
 
 
 def axis_values_of(given: Sequence[str], fragments: Sequence[Fragment]) -> dict[str, list[Any]]:
@@ -59,6 +80,18 @@ def axis_values_of(given: Sequence[str], fragments: Sequence[Fragment]) -> dict[
         except ValueError as error:
             raise InvalidArguments(f"--axis {pair!r}: {error}.") from error
     return chosen
+
+
+def check_alias(alias: str | None) -> None:
+    """Check that a cache alias, if any is named, is one.
+
+    Raises:
+        InvalidArguments: with the nearest known one.
+    """
+    if alias is not None and alias not in settings.CACHES:
+        raise InvalidArguments(
+            f"--using: {alias!r} is not an alias of CACHES.{did_you_mean(alias, settings.CACHES)}"
+        )
 
 
 def check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:
@@ -90,17 +123,3 @@ def check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:
     ]
     if unknown:
         raise InvalidArguments(f"{', '.join(unknown)} is not among the items of {fragment.name}.")
-
-
-def _named(labels: Sequence[str], fragments: Sequence[Fragment]) -> Iterable[Fragment]:
-    found: dict[str, Fragment] = {}
-    for label in labels:
-        matching = [f for f in fragments if f.name == label or f.name.startswith(f"{label}.")]
-        if not matching:
-            known = {name for f in fragments for name in (f.name, f.name.partition(".")[0])}
-            raise UnknownFragment(
-                f"No fragment and no app with fragments is called {label!r}."
-                f"{did_you_mean(label, known)} `manage.py fragments list` shows them."
-            )
-        found |= {fragment.name: fragment for fragment in matching}
-    return found.values()

@@ -118,9 +118,10 @@ def _found(
 ) -> list[SafeString | None]:
     if not items:
         return []
-    if not conf.settings().ENABLED and fragment.is_local:
+    is_uncached = rendering.is_uncached()
+    if fragment.is_local and (is_uncached or not conf.settings().ENABLED):
         bound = [fragment.parameters.instance(as_arguments(i), kwargs).arguments for i in items]
-        outputs = rendering.render_many(fragment, bound)
+        outputs = rendering.render_many(fragment, bound, fresh=is_uncached)
         return [None if output is None else _safe(output.html) for output in outputs]
     cache = store(using or fragment.using)
     current = page.active()

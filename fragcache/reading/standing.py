@@ -7,11 +7,12 @@ that templates name literally ride along with the outer one's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fragcache import transactions
 from fragcache.dependencies import Dependency, state_of, unpack
+from fragcache.entry import Entry, Field
 from fragcache.guard import reading
 from fragcache.page import Page, Wanted
 from fragcache.reading.fetching import fetch, known_tokens
@@ -53,6 +54,13 @@ def standings(
             if state != one.versions:
                 found[one] = found[one]._replace(is_current=False)
     return {one: _together(map(found.__getitem__, shown)) for one, shown in of_entry.items()}
+
+
+def unchanged(found: Mapping[str, Entry], page: Page) -> dict[str, Entry]:
+    """Return the entries that show no inner instance which has changed."""
+    shown = {name: entry.field(Field.DEPENDENCIES) for name, entry in found.items()}
+    standing = standings({one for one in shown.values() if one}, page)
+    return {name: found[name] for name, one in shown.items() if not one or standing[one].is_current}
 
 
 def _by_tokens(

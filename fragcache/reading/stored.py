@@ -13,7 +13,7 @@ from fragcache.keys import entry_key, head_key
 from fragcache.leases import State
 from fragcache.page import Page, now
 from fragcache.reading.batch import Batch
-from fragcache.reading.standing import standings
+from fragcache.reading.standing import unchanged
 from fragcache.records import Head
 from fragcache.slots import Slot, includes_are_current
 
@@ -42,7 +42,7 @@ def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str], page: Page) 
         for slot in slots
         if (key := keys.get(slot.base)) in found and _is_fresh(found[key], slot)
     }
-    html: dict[str, str] = {base: html_of(entry) for base, entry in _unchanged(fresh, page).items()}
+    html: dict[str, str] = {base: html_of(entry) for base, entry in unchanged(fresh, page).items()}
     return Stored(html, {name: leases.state(found, name) for name in leased})
 
 
@@ -83,10 +83,3 @@ def _is_fresh(entry: Entry, slot: Slot) -> bool:
         and (not entry.fresh_until or now() <= entry.fresh_until)
         and includes_are_current(entry.field(Field.INCLUDES))
     )
-
-
-def _unchanged(found: dict[str, Entry], page: Page) -> dict[str, Entry]:
-    """Return the entries that show no inner instance which has changed."""
-    shown = {base: entry.field(Field.DEPENDENCIES) for base, entry in found.items()}
-    standing = standings({one for one in shown.values() if one}, page)
-    return {base: found[base] for base, one in shown.items() if not one or standing[one].is_current}

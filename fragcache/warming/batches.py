@@ -65,24 +65,7 @@ def size_of(fragment: Fragment) -> int | None:
     return len(found) * combinations if isinstance(found, Sequence) else None
 
 
-def _from_rows(fragment: Fragment, rows: QuerySet[Any], size: int, began: Page) -> Iterator[Batch]:
-    combinations = fragment.choice_combinations()
-    paths = fragment.version_paths
-    for chunk in _keyset(rows, size, fragment.name, paths):
-        pks = [pk for pk, _version in chunk]
-        chosen = [fragment.parameters.instances(pks, choices) for choices in combinations]
-        pairs = [
-            (instance, version)
-            for (_pk, version), *instances in zip(chunk, *chosen, strict=True)
-            for instance in instances
-        ]
-        if paths is not None:
-            yield pairs
-        else:
-            yield from _chunks((instance for instance, _ in pairs), fragment, len(pairs), began)
-
-
-def _keyset(
+def keyset(
     rows: QuerySet[Any], size: int, owner: str, paths: Sequence[str] | None
 ) -> Iterator[Sequence[tuple[Any, Version | None]]]:
     """Yield lists of (pk, version, where it is a path) of ``size`` rows each.
@@ -106,6 +89,23 @@ def _keyset(
     while chunk:
         yield chunk
         chunk = read(ordered.filter(pk__gt=chunk[-1][0])[:size]) if len(chunk) == size else []
+
+
+def _from_rows(fragment: Fragment, rows: QuerySet[Any], size: int, began: Page) -> Iterator[Batch]:
+    combinations = fragment.choice_combinations()
+    paths = fragment.version_paths
+    for chunk in keyset(rows, size, fragment.name, paths):
+        pks = [pk for pk, _version in chunk]
+        chosen = [fragment.parameters.instances(pks, choices) for choices in combinations]
+        pairs = [
+            (instance, version)
+            for (_pk, version), *instances in zip(chunk, *chosen, strict=True)
+            for instance in instances
+        ]
+        if paths is not None:
+            yield pairs
+        else:
+            yield from _chunks((instance for instance, _ in pairs), fragment, len(pairs), began)
 
 
 def _from_iterable(

@@ -21,6 +21,8 @@ from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.explaining import explain
 from fragcache.management.stating import caches_described, stats_lines
 from fragcache.management.triggers import Refused, trigger_migration
+from fragcache.management.verifying import add_options as add_verify_options
+from fragcache.management.verifying import verify
 from fragcache.models import WarmRun
 from fragcache.reading.resolving import resolve, unpublished
 from fragcache.store import store
@@ -34,8 +36,8 @@ EXIT_UNAVAILABLE: Final = 75
 class Command(BaseCommand):
     help = (
         "Lists the declared fragments, explains one instance of one, lists the recorded runs of "
-        "warm_fragments, says how the caches are, or writes the migration that moves a model's "
-        "mtime."
+        "warm_fragments, says how the caches are, verifies what they hold, or writes the "
+        "migration that moves a model's mtime."
     )
     requires_migrations_checks = False
 
@@ -67,6 +69,9 @@ class Command(BaseCommand):
             "stats", help="Whether the caches answer, and since when which guards are open."
         )
         stating.add_argument("--json", action="store_true", help="Print one JSON document.")
+        add_verify_options(
+            actions.add_parser("verify", help="Render again, and compare with what is stored.")
+        )
         moving = actions.add_parser(
             "trigger", help="Write the PostgreSQL migration that moves a model's mtime."
         )
@@ -82,6 +87,8 @@ class Command(BaseCommand):
                 self._runs(options)
             elif options["action"] == "stats":
                 self._stats(options)
+            elif options["action"] == "verify":
+                verify(self, options)
             elif options["action"] == "trigger":
                 self._trigger(options)
             else:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any, Final
 
-from django.conf import settings
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from fragcache import conf
 from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
-from fragcache.exceptions import CacheUnavailable, FragcacheError, InvalidArguments
+from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.management.enqueueing import enqueue
 from fragcache.management.options import add_options
-from fragcache.management.progress import Progress
-from fragcache.management.selection import axis_values_of, check_items, selected
+from fragcache.management.progress import Progress, size_of_all
+from fragcache.management.selection import axis_values_of, check_alias, check_items, selected
 from fragcache.management.signals import Signals
 from fragcache.store import store
-from fragcache.suggestions import did_you_mean
 from fragcache.warming import (
     Locked,
     LockUnavailable,
@@ -58,7 +57,10 @@ class Command(BaseCommand):
             self._enqueue(plan, options)
             return
         progress = Progress(
-            self.stderr, plan, is_wanted=options["progress"], verbosity=options["verbosity"]
+            self.stderr,
+            partial(size_of_all, plan),
+            is_wanted=options["progress"],
+            verbosity=options["verbosity"],
         )
         report = Report()
         recording = Recording(options, report)
@@ -97,7 +99,7 @@ class Command(BaseCommand):
                 returncode=EXIT_USAGE,
             )
         try:
-            _check_alias(options["using"])
+            check_alias(options["using"])
             fragments = selected(options["labels"], options["exclude"])
             axis_values = axis_values_of(options["axis"], fragments)
             if options["items"]:
@@ -206,10 +208,3 @@ def _what_is_left(report: Report, options: dict[str, Any]) -> str:
 
 def _is_dry(options: dict[str, Any]) -> bool:
     return bool(options["dry_run"] or options["check"])
-
-
-def _check_alias(alias: str | None) -> None:
-    if alias is not None and alias not in settings.CACHES:
-        raise InvalidArguments(
-            f"--using: {alias!r} is not an alias of CACHES.{did_you_mean(alias, settings.CACHES)}"
-        )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fragcache import leases
 from fragcache.entry import Entry, Field, Kind
 from fragcache.keys import entry_key, head_key
-from fragcache.leases import State
+from fragcache.leases import Lease
 from fragcache.page import now
 from fragcache.reading.batch import Batch
 from fragcache.records import Head
@@ -20,12 +20,12 @@ class Stored(NamedTuple):
 
     #: The HTML of fresh entries, by base.
     html: dict[str, str]
-    #: The states of the leases that were asked for.
-    states: dict[str, State]
+    #: Those that were asked for, by name.
+    leases: dict[str, Lease]
 
 
 def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str]) -> Stored:
-    """Return what is fresh of the slots' entries, and the states of the leases of these names.
+    """Return what is fresh of the slots' entries, and the leases of these names.
 
     Raises:
         CacheUnavailable: the cache does not answer.
@@ -42,7 +42,7 @@ def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str]) -> Stored:
         for slot in slots
         if (key := keys.get(slot.base)) in found and _is_fresh(found[key], slot)
     }
-    return Stored(html, {name: leases.state(found, name) for name in leased})
+    return Stored(html, {name: leases.lease_of(found, name) for name in leased})
 
 
 def _first_key(batch: Batch, slot: Slot) -> str:

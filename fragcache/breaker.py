@@ -1,7 +1,8 @@
 """The circuit breaker: a cache that has failed is left alone until it answers again.
 
 As in Nygard, "Release It!", but for one thing: no visitor pays for finding out whether it does. A
-thread asks, one for each process, in growing intervals with jitter.
+thread asks, one for each process, at once and then in growing intervals with jitter. So a server
+that only stalled is used again as soon as it answers.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ logger = logging.getLogger("fragcache")
 FAILURES: Final = 3
 #: Seconds without any answer after which calls that had little time are failures as well.
 DOUBT: Final = 0.5
-#: Seconds between two probes, at first and at most.
+#: Seconds between two probes, after the first one, which is at once, and at most.
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 4.0
-#: Seconds after which one that opens again begins with the first pause; sooner, with the last one:
-#: what answers a probe may be too slow for pages all the same.
+#: Seconds after which one that opens again is probed at once; sooner, after the last pause: what
+#: answers a probe may be too slow for pages all the same.
 CALM: Final = 10.0
 #: By what part a pause is longer or shorter, so that processes do not all ask at once.
 JITTER: Final = 0.25
@@ -53,7 +54,7 @@ class Breaker:
         self._doubted_since: float | None = None
         #: When it last answered, in ``time.monotonic()``.
         self._answered_at = 0.0
-        self._pause = FIRST_PAUSE
+        self._pause = 0.0
         self._closed_at = -CALM
         self._prober: threading.Thread | None = None
         #: When it opened, as a date; None while it is closed.
@@ -98,7 +99,7 @@ class Breaker:
             if self._failures < FAILURES and not was_waited_for:
                 return
             if time.monotonic() - self._closed_at >= CALM:
-                self._pause = FIRST_PAUSE
+                self._pause = 0.0
             self.open_since = datetime.now(UTC)
         logger.warning("The guard of %s is open: it is not asked until it answers.", self._name)
         self._see_to_prober()
@@ -128,7 +129,7 @@ class Breaker:
 
     def next_pause(self) -> float:
         """Return the seconds until the next probe; the one after that is longer."""
-        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        pause, self._pause = self._pause, min(2 * self._pause or FIRST_PAUSE, LONGEST_PAUSE)
         return pause * _random.uniform(1 - JITTER, 1 + JITTER)
 
     def try_to_close(self) -> bool:

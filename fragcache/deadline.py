@@ -26,6 +26,8 @@ class Deadline:
     until: float
     #: Seconds for which nothing came, although someone was waiting.
     in_vain: float = 0.0
+    #: The same, and those until something came; None where no socket counts them.
+    waited: float | None = None
     #: Whether a wait was given up.
     was_missed: bool = False
     _was_late: bool = False
@@ -49,6 +51,13 @@ class Deadline:
             raise self.missed()
         is_first, self._was_late = not self._was_late, True
         return SLOW if is_first else 0.0
+
+    def count(self, seconds: float, elapsed: float, *, in_vain: bool = False) -> None:
+        """Count seconds for which a socket waited; the rest of what has elapsed is given back."""
+        self.waited = (self.waited or 0.0) + seconds
+        self.until += max(0.0, elapsed - seconds)
+        if in_vain:
+            self.in_vain += seconds
 
     def missed(self) -> TimeoutError:
         """Return the error to raise where a wait is given up."""

@@ -72,7 +72,8 @@ def _guarded(
         return fallback
     finally:
         if current is not None:
-            current.waited += time.monotonic() - began
+            waited = None if limit is None else limit.waited
+            current.waited += time.monotonic() - began if waited is None else waited
     breaker.succeed()
     return result
 

@@ -105,11 +105,11 @@ class FleetPages:
         taken: list[str] = []
         take = leases.take
 
-        def another_was_first(cache: Any, keys: Any, seconds: float) -> set[str]:
+        def another_was_first(cache: Any, keys: Any, seconds: float, *ended: Any) -> set[str]:
             if not taken:
                 taken.extend(keys)
                 take(cache, taken, seconds)
-            return take(cache, keys, seconds)
+            return take(cache, keys, seconds, *ended)
 
         monkeypatch.setattr(leases, "take", another_was_first)
         other = threading.Timer(0.2, lambda: leases.end(store(), taken, []))

@@ -34,6 +34,8 @@ class Stampede:
     killed: int | None
     #: How many leases are left.
     leases: int
+    #: The share of the machine's processors that went to others meanwhile.
+    others: float
 
     @property
     def slowest(self) -> float:
@@ -110,4 +112,5 @@ class Herd:
             renders=found["renders"],
             killed=found["killed"],
             leases=found["leases"],
+            others=found["others"],
         )

@@ -125,8 +125,11 @@ def test_a_failure_while_it_is_open_changes_nothing(guard: Breaker) -> None:
     assert guard.open_since is since is not None
 
 
-def test_pauses_double_up_to_the_longest(cache: Cache) -> None:
+def test_it_is_asked_at_once_and_then_in_pauses_that_double_up_to_the_longest(
+    cache: Cache,
+) -> None:
     asked = Breaker("it", cache.probe)
+    assert asked.next_pause() == 0
     pauses = [asked.next_pause() for _probe in range(8)]
     expected = [min(FIRST_PAUSE * 2**number, LONGEST_PAUSE) for number in range(8)]
     for pause, usual in zip(pauses, expected, strict=True):
@@ -135,7 +138,7 @@ def test_pauses_double_up_to_the_longest(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "is_anew"), [(0, False), (CALM + 1, True)])
-def test_one_that_opens_again_soon_goes_on_with_longer_pauses(
+def test_one_that_opens_again_soon_is_not_asked_at_once(
     seconds: float, is_anew: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Breaker, "_see_to_prober", lambda self: None)
@@ -146,7 +149,7 @@ def test_one_that_opens_again_soon_goes_on_with_longer_pauses(
     asked.try_to_close()
     with later(seconds):
         asked.fail(was_waited_for=True)
-        assert (asked.next_pause() <= FIRST_PAUSE * (1 + JITTER)) is is_anew
+        assert (asked.next_pause() == 0) is is_anew
 
 
 def test_nobody_asks_for_a_breaker_that_nobody_has(cache: Cache) -> None:

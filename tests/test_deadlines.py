@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from fragcache import deadline
 from fragcache.backends.timed_socket import TimedSocket, connecting
 from fragcache.deadline import GRACE, SLOW
 from tests.pages import later
+from tests.threads import busy_threads
 
 #: Seconds: what a call may take, and what a busy machine adds.
 LIMIT = 0.1
@@ -29,9 +31,19 @@ def ends() -> Iterator[tuple[TimedSocket, socket.socket]]:
         yield timed, server
 
 
-def trickle(server: socket.socket, pause: float) -> threading.Thread:
+@pytest.fixture
+def tcp_ends() -> Iterator[tuple[TimedSocket, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        timed = TimedSocket.over(socket.create_connection(listener.getsockname()))
+        server, _address = listener.accept()
+    with timed, server:
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield timed, server
+
+
+def trickle(server: socket.socket, pause: float, number: int = 20) -> threading.Thread:
     def send() -> None:
-        for _byte in range(20):
+        for _byte in range(number):
             time.sleep(pause)
             server.sendall(b"x")
 
@@ -87,6 +99,47 @@ def test_a_thread_that_comes_too_late_waits_shortly_once(
     with deadline.within(0) as limit, pytest.raises(TimeoutError):
         timed.recv(1)
     assert limit.in_vain == SLOW
+
+
+def test_what_a_thread_lost_otherwise_is_given_back() -> None:
+    with deadline.within(LIMIT) as limit:
+        limit.count(0.01, 10.0)
+        assert 9 < limit.left < 10 + LIMIT
+        assert limit.waited == 0.01
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not say since when")
+def test_waiting_for_the_server_is_counted_also_among_busy_threads(
+    tcp_ends: tuple[TimedSocket, socket.socket],
+) -> None:
+    timed, server = tcp_ends
+    sender = trickle(server, 3 * LIMIT, 4)
+    with busy_threads(), deadline.within(5) as limit:
+        for _reply in range(4):
+            assert timed.recv(1) == b"x"
+    sender.join()
+    assert limit.waited is not None
+    assert limit.waited > 3 * LIMIT
+
+
+def test_sending_more_than_the_kernel_takes_is_waited_for(
+    ends: tuple[TimedSocket, socket.socket],
+) -> None:
+    timed, server = ends
+    received: list[int] = []
+
+    def receive() -> None:
+        time.sleep(LIMIT)
+        while sum(received) < 10**7:
+            received.append(len(server.recv(2**20)))
+
+    receiver = threading.Thread(target=receive)
+    receiver.start()
+    with deadline.within(5) as limit:
+        timed.sendall(bytes(10**7))
+    receiver.join()
+    assert limit.waited is not None
+    assert limit.waited > LIMIT / 2
 
 
 def test_an_endless_reply_has_an_end(ends: tuple[TimedSocket, socket.socket]) -> None:

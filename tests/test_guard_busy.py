@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,11 +19,11 @@ from fragcache import counters, get_fragment
 from fragcache.counters import Event
 from fragcache.store import store
 from tests.faults import Fault
-from tests.faulty_site import FRAGMENTS, NAMES, seconds_of, site
+from tests.faulty_site import BUDGET, FRAGMENTS, NAMES, seconds_of, site
 from tests.fixtures import RoundTrips, happened, in_request
 from tests.pages import SERVERS
 from tests.processes import Server
-from tests.threads import at_once
+from tests.threads import at_once, busy_threads
 
 pytestmark = pytest.mark.usefixtures("cards")
 
@@ -77,6 +78,26 @@ def test_32_threads_of_a_process_never_open_the_guard(
             break
     assert happened(Event.GUARD_OPEN) == 0
     assert "is open" not in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not say since when")
+@each_server
+def test_waiting_for_busy_threads_takes_nothing_of_a_pages_budget(
+    name: str, start_server: StartServer
+) -> None:
+    """A page of 50 round trips; after each it waits until others let it go on."""
+    with site(start_server(name), is_direct=True):
+        for _visit in range(5):
+            seconds_of("single")
+        for _attempt in range(ATTEMPTS):
+            counters.reset()
+            with busy_threads():
+                seconds = seconds_of("single")
+            assert seconds > 3 * BUDGET
+            if happened(Event.OVER_BUDGET) == 0:
+                break
+        assert happened(Event.OVER_BUDGET) == 0
+        assert happened(Event.HIT) == FRAGMENTS
 
 
 def visit_from_threads(page: str) -> None:

@@ -1,13 +1,11 @@
-"""Leases among processes: of many that miss one instance, one renders it, and it may die."""
+"""Leases, taken as another process takes them: what waiting for one ends with, and costs."""
 
 from __future__ import annotations
 
-import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -18,91 +16,17 @@ from fragcache import Fragment, get_fragment, leases
 from fragcache.backends.embedded import EmbeddedCache
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event
+from fragcache.leases import Lease, State
 from fragcache.page import entered, of_request
 from fragcache.reading import costs, flights, leased
 from fragcache.reading.stored import look
 from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, happened, without_local_cache
 from tests.odd_caches import RefusesLargeValues
-from tests.pages import SERVERS, SHARED, shared_caches
-from tests.plugin import BY_NAME, require
-from tests.stampedes import CROWD, RENDER, Herd
-from tests.test_warm_processes import open_shop  # noqa: F401 - a fixture
+from tests.pages import SERVERS, shared_caches
+from tests.threads import at_once
 
-#: Seconds more than the bound, for a machine that is busy; tests/soak has the bound itself.
-BUSY = 2.0
 SOON = 10
-
-
-@pytest.fixture(params=SHARED)
-def herd(
-    request: pytest.FixtureRequest,
-    open_shop: Any,  # noqa: F811
-    tmp_path: Path,
-) -> Iterator[Herd]:
-    is_server = request.param in BY_NAME
-    location = require(request.config, request.param) if is_server else str(tmp_path / "cache")
-    with Herd(open_shop(request.param, location), tmp_path) as herd:
-        yield herd
-
-
-class TestStampedes:
-    @pytest.mark.parametrize("fragment", ["herd.versioned", "herd.headed"])
-    def test_is_answered_by_one_render(self, herd: Herd, fragment: str) -> None:
-        stampede = herd.run(fragment, threads=CROWD)
-
-        assert stampede.html == {"1"}
-        assert len(stampede.renders) == stampede.count("stored") == 1
-        assert stampede.slowest <= RENDER + 0.1 + BUSY
-        assert stampede.leases == 0
-
-    @pytest.mark.parametrize("herd", ["embedded"], indirect=True)
-    def test_whose_tokens_are_new_is_waited_for_by_those_who_may_not_store_under_them(
-        self, herd: Herd
-    ) -> None:
-        stampede = herd.run("herd.headed", knows_tokens=False)
-
-        assert stampede.html == {"1"}
-        assert stampede.count("stored") == 1
-        assert len(stampede.renders) < len(stampede.answers) / 2
-
-    def test_all_are_answered_where_the_renderer_is_killed(self, herd: Herd) -> None:
-        seed = random.randrange(10**6)
-        print("seed", seed)
-        for seconds in random_moments(seed, 5):
-            stampede = herd.check_kill(seconds)
-            assert stampede.slowest <= leases.LEAST_LIFE + 0.5 + BUSY
-
-    @pytest.mark.parametrize("herd", ["redis", "embedded"], indirect=True)
-    def test_another_one_renders_and_stores_when_the_lease_of_the_dead_has_ended(
-        self, herd: Herd
-    ) -> None:
-        """On Memcached a lease lives up to a second longer than is waited for."""
-        stampede = herd.check_kill(RENDER / 2)
-
-        assert stampede.count("stored") == 1
-        assert stampede.leases == 0
-
-    def test_what_may_not_be_stored_is_rendered_by_all_at_once_when_that_is_known(
-        self, herd: Herd
-    ) -> None:
-        stampede = herd.run(is_unstorable=True)
-
-        assert len(stampede.renders) == len(stampede.answers)
-        assert stampede.slowest <= 2 * RENDER + 0.1 + BUSY
-
-    def test_a_lease_that_is_lost_costs_a_render(self, herd: Herd) -> None:
-        stampede = herd.run(is_evicted=True)
-
-        assert stampede.html == {"1"}
-        assert len(stampede.renders) == stampede.count("stored") == 2
-        assert stampede.leases == 0
-
-
-def random_moments(seed: int, number: int) -> list[float]:
-    """Return seconds after which a render may be under way, about to be stored, or over."""
-    chosen = random.Random(seed)
-    return [chosen.uniform(0, RENDER * 1.1) for _ in range(number)]
 
 
 class Site:
@@ -128,7 +52,7 @@ class Site:
         """Return the key of the lease that a read takes."""
         taken: list[str] = []
         with monkeypatch.context() as patch:
-            patch.setattr(leases, "take", lambda _cache, keys, _life: taken.extend(keys) or set())
+            patch.setattr(leases, "take", lambda _cache, keys, *_how: taken.extend(keys) or set())
             patch.setattr(leased, "patience", lambda _batch, _number: 0.0)
             self.read(n)
         self.renders.clear()
@@ -190,6 +114,22 @@ class TestWaiting:
         store().delete_many([lease])
 
         assert reader.wait() == "x"
+        assert site.renders == [1]
+        assert happened(Event.STORED) == stored + 1
+        assert store().read_many([lease]) == {}
+
+    def test_ends_when_the_other_one_has_not_ended_the_lease_in_time(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However coarse the clock of the cache is."""
+        site.read(0)
+        lease = site.lease_of(1, monkeypatch)
+        stored = happened(Event.STORED)
+        assert leases.take(store(), [lease], 0.3) == {lease}
+        reader = Reader(site, 1)
+
+        assert reader.wait() == "x"
+        assert 0.2 < reader.seconds < 0.9
         assert site.renders == [1]
         assert happened(Event.STORED) == stored + 1
         assert store().read_many([lease]) == {}
@@ -320,6 +260,44 @@ class TestRoundTrips:
         assert "add_many" in trips.commands
 
 
+@shared_caches
+@pytest.mark.usefixtures("cache_alias")
+class TestTakingOver:
+    """A lease that was not given up in time."""
+
+    @pytest.fixture
+    def ended(self) -> Lease:
+        leases.take(store(), ["lease"], 0.01)
+        time.sleep(0.02)
+        ended = self.look()
+        assert ended.state is State.ENDED
+        return ended
+
+    def look(self) -> Lease:
+        return leases.lease_of(store().read_many(["lease"]), "lease")
+
+    def test_is_done_by_one(self, ended: Lease) -> None:
+        def take() -> set[str]:
+            return leases.take(store(), ["lease"], SOON, {"lease": ended})
+
+        assert sorted(map(len, at_once(take, 8))) == [0] * 7 + [1]
+        taken = self.look()
+        assert taken.state is State.TAKEN
+        assert taken.taken_at > ended.taken_at
+
+    def test_is_done_again_where_that_one_is_late_too(self, ended: Lease) -> None:
+        assert leases.take(store(), ["lease"], 0.01, {"lease": ended})
+        time.sleep(0.02)
+        again = self.look()
+        assert again.state is State.ENDED
+
+        assert leases.take(store(), ["lease"], SOON, {"lease": again})
+        assert not leases.take(store(), ["lease"], SOON, {"lease": ended})
+
+    def test_is_not_done_unasked(self, ended: Lease) -> None:
+        assert leases.take(store(), ["lease"], SOON) == set()
+
+
 class RefusesLeases(EmbeddedCache):
     """Adds nothing, and says so, as Memcached does without memory."""
 
@@ -351,7 +329,7 @@ class TestBrokenCaches:
         lease = site.lease_of(2000, monkeypatch)
         assert len(site.read(2000)) == 2000
         held = store().read_many([lease])
-        assert leases.state(held, lease) is leases.State.REFUSED
+        assert leases.lease_of(held, lease).state is State.REFUSED
 
         began = time.monotonic()
         assert len(site.read(2000)) == 2000
@@ -370,7 +348,7 @@ class TestBrokenCaches:
             assert get_fragment(site.fragment, 1) == "x"
             assert page.waited > 2 * SOON
         held = store().read_many([lease])
-        assert leases.state(held, lease) is leases.State.REFUSED, "it was not stored"
+        assert leases.lease_of(held, lease).state is State.REFUSED, "it was not stored"
 
     def test_an_exception_ends_the_lease(
         self, site: Site, use_backend: Any, monkeypatch: pytest.MonkeyPatch
@@ -385,7 +363,7 @@ class TestBrokenCaches:
         with pytest.raises(LookupError, match="declined"):
             site.read(1)
         held = store().read_many([lease])
-        assert leases.state(held, lease) is leases.State.REFUSED
+        assert leases.lease_of(held, lease).state is State.REFUSED
 
     @pytest.mark.parametrize("backend", SERVERS)
     def test_one_that_dies_ends_the_waiting(

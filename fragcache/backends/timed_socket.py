@@ -1,16 +1,28 @@
-"""Sockets whose waits end with the deadline in force, however the bytes trickle in."""
+"""Sockets whose waits end with the deadline in force, however the bytes trickle in.
+
+What is counted is for how long the server kept a thread waiting. When it may run again, and has
+got the interpreter's lock back from busy threads, is no affair of the server.
+"""
 
 from __future__ import annotations
 
 import socket
+import struct
+import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar
 
 from fragcache import deadline
 from fragcache.deadline import SLOW, Deadline
 
 R = TypeVar("R")
+
+#: Seconds from which on it is worth asking the kernel since when there is something to read.
+_LONG: Final = 0.002
+#: ``tcpi_last_data_recv`` of ``struct tcp_info`` in <linux/tcp.h>: milliseconds since then.
+_LAST_DATA: Final = struct.Struct("@52xI")
 
 
 class TimedSocket(socket.socket):
@@ -41,20 +53,26 @@ class TimedSocket(socket.socket):
             return super().recv_into(*arguments)
         return self._received(found, super().recv_into, *arguments)
 
-    def sendall(self, *arguments: Any) -> None:
+    def sendall(self, data: Any, *flags: Any) -> None:
         found = deadline.current()
         if found is None:
-            super().sendall(*arguments)
+            super().sendall(data, *flags)
             return
         usual = self.gettimeout()
-        # Its time-out is for all of it.
-        seconds = _longest(found, usual)
-        self.settimeout(seconds)
+        rest = memoryview(data)
+        began = time.monotonic()
         try:
-            super().sendall(*arguments)
-        except TimeoutError:
-            found.in_vain += seconds
-            raise found.missed() from None
+            self.settimeout(0)
+            with suppress(BlockingIOError):
+                rest = rest[super().send(rest, *flags) :]
+            found.count(0.0, time.monotonic() - began)
+            if not rest:
+                return
+            # Its time-out is for all of it.
+            seconds = _longest(found, usual)
+            self.settimeout(seconds)
+            with _counted(found, seconds):
+                super().sendall(rest, *flags)
         finally:
             self.settimeout(usual)
 
@@ -62,21 +80,41 @@ class TimedSocket(socket.socket):
         usual = self.gettimeout()
         try:
             seconds = found.first_wait()
-            self.settimeout(seconds)
-            try:
-                return receive(*arguments)
-            except (TimeoutError, BlockingIOError):
-                found.in_vain += seconds
+            with suppress(TimeoutError):
+                return self._received_within(seconds, found, receive, *arguments)
             seconds = found.left if usual is None else min(found.left, usual - seconds)
             if seconds > 0:
-                self.settimeout(seconds)
-                try:
-                    return receive(*arguments)
-                except TimeoutError:
-                    found.in_vain += seconds
+                with suppress(TimeoutError):
+                    return self._received_within(seconds, found, receive, *arguments)
             raise found.missed()
         finally:
             self.settimeout(usual)
+
+    def _received_within(
+        self, seconds: float, found: Deadline, receive: Callable[..., R], *arguments: Any
+    ) -> R:
+        self.settimeout(seconds)
+        began = time.monotonic()
+        try:
+            received = receive(*arguments)
+        except (TimeoutError, BlockingIOError):
+            found.count(seconds, time.monotonic() - began, in_vain=True)
+            raise TimeoutError from None
+        elapsed = time.monotonic() - began
+        late = self._seconds_since_data() if elapsed > _LONG else 0.0
+        found.count(min(seconds, max(0.0, elapsed - late)), elapsed)
+        return received
+
+    def _seconds_since_data(self) -> float:
+        """Return the seconds since data arrived last; 0 where the system does not tell."""
+        if sys.platform != "linux":
+            return 0.0
+        try:
+            info = self.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA.size)
+        except OSError:  # a socket of the file system
+            return 0.0
+        (milliseconds,) = _LAST_DATA.unpack(info)
+        return float(milliseconds) / 1000
 
 
 @contextmanager
@@ -87,11 +125,21 @@ def connecting(usual: float | None) -> Iterator[float | None]:
         yield usual
         return
     seconds = _longest(found, usual)
-    try:
+    with _counted(found, seconds):
         yield seconds
+
+
+@contextmanager
+def _counted(found: Deadline, seconds: float) -> Iterator[None]:
+    """Count what a block waits, which may take so many seconds."""
+    began = time.monotonic()
+    try:
+        yield
     except TimeoutError:
-        found.in_vain += seconds
+        found.count(seconds, time.monotonic() - began, in_vain=True)
         raise found.missed() from None
+    elapsed = time.monotonic() - began
+    found.count(min(seconds, elapsed), elapsed)
 
 
 def _longest(found: Deadline, usual: float | None) -> float:

@@ -15,7 +15,7 @@ from fragcache.guard import writing
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
 from fragcache.reading.filling import fill
-from fragcache.reading.leased import lease_life, lease_name
+from fragcache.reading.holding import lease_life, lease_name
 from fragcache.reading.stored import look
 from fragcache.slots import Slot
 

@@ -10,7 +10,7 @@ from fragcache.entry import Entry, Field, Kind
 from fragcache.guard import reading
 from fragcache.holed import html_of
 from fragcache.keys import entry_key, head_key
-from fragcache.leases import State
+from fragcache.leases import Lease
 from fragcache.page import Page, now
 from fragcache.reading.batch import Batch
 from fragcache.reading.standing import unchanged
@@ -23,12 +23,12 @@ class Stored(NamedTuple):
 
     #: The HTML of fresh entries, by base.
     html: dict[str, str]
-    #: The states of the leases that were asked for.
-    states: dict[str, State]
+    #: Those that were asked for, by name.
+    leases: dict[str, Lease]
 
 
 def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str], page: Page) -> Stored | None:
-    """Return what is fresh of the slots' entries, and the states of the leases of these names.
+    """Return what is fresh of the slots' entries, and the leases of these names.
 
     None where the cache does not answer.
     """
@@ -43,7 +43,7 @@ def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str], page: Page) 
         if (key := keys.get(slot.base)) in found and _is_fresh(found[key], slot)
     }
     html: dict[str, str] = {base: html_of(entry) for base, entry in unchanged(fresh, page).items()}
-    return Stored(html, {name: leases.state(found, name) for name in leased})
+    return Stored(html, {name: leases.lease_of(found, name) for name in leased})
 
 
 def _read(

@@ -18,12 +18,14 @@ from typing import Any
 
 import django
 
+from tests.load import Load
 from tests.stem import in_child
 
 
 def visited(ready: int, go: int, threads: int) -> dict[str, Any]:
     """Read the fragment in so many threads when ``go`` is closed; return what they got."""
     from fragcache import counters, get_fragment
+    from fragcache.store import store
     from tests.herd.fragments import task
 
     start = threading.Barrier(threads)
@@ -31,7 +33,8 @@ def visited(ready: int, go: int, threads: int) -> dict[str, Any]:
     workers = [threading.Thread(target=visit, args=(start, answers)) for _ in range(threads - 1)]
     for worker in workers:
         worker.start()
-    get_fragment(task["fragment"], 0)  # it is connected
+    get_fragment(task["fragment"], 0)
+    store().read_many(["fc1!none"])  # it is connected: that instance is known to the process
     counters.reset()
     os.write(ready, b".")
     os.read(go, 1)
@@ -76,11 +79,13 @@ def stampede() -> dict[str, Any]:
         task["evicted"] = lease()
     counters.reset()
     caches.close_all()
+    load = Load()
     ready_end, ready = os.pipe()
     go_end, go = os.pipe()
+    leave_end, leave = os.pipe()
     children = [
-        forked(lambda threads=threads: visited(ready, go_end, threads), (ready_end, go))
-        for threads in task["threads"]
+        forked(lambda n=n: visited(ready, go_end, n), (ready_end, go, leave), leave_end)
+        for n in task["threads"]
     ]
     os.close(ready)
     for _child in children:
@@ -88,11 +93,16 @@ def stampede() -> dict[str, Any]:
     os.close(go)
     killed = kill_renderer() if task["kill_after"] is not None else None
     visitors = [answer_of(*child) for child in children]
+    os.close(leave)
+    for child, _reading in children:
+        os.waitpid(child, 0)
+    others = load.of_others()
     return {
         "visitors": visitors,
         "renders": [int(pid) for pid in log_lines()],
         "killed": killed,
         "leases": len(read_lease()),
+        "others": others,
     }
 
 
@@ -136,8 +146,13 @@ def kill_renderer() -> int:
     return int(lines[0])
 
 
-def forked(work: Callable[[], dict[str, Any]], closed: tuple[int, ...]) -> tuple[int, int]:
-    """Start a child; return its number, and the end of a pipe from which to read its answer."""
+def forked(
+    work: Callable[[], dict[str, Any]], closed: tuple[int, ...], leave: int
+) -> tuple[int, int]:
+    """Start a child; return its number, and the end of a pipe from which to read its answer.
+
+    It leaves when ``leave`` is closed: to end a process takes longer than what others are timed at.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child:
@@ -148,6 +163,7 @@ def forked(work: Callable[[], dict[str, Any]], closed: tuple[int, ...]) -> tuple
             os.close(end)
         with os.fdopen(writing, "w") as pipe:
             json.dump(work(), pipe)
+        os.read(leave, 1)
     finally:
         os._exit(0)
 
@@ -155,7 +171,6 @@ def forked(work: Callable[[], dict[str, Any]], closed: tuple[int, ...]) -> tuple
 def answer_of(child: int, reading: int) -> dict[str, Any]:
     with os.fdopen(reading) as pipe:
         said = pipe.read()
-    os.waitpid(child, 0)
     return {"pid": child, "answers": [], "counted": {}} | (json.loads(said) if said else {})
 
 

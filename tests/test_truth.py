@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
 from tests.truth.bugs import BUGS, Bug
-from tests.truth.running import ALIASES, run, world
+from tests.truth.running import ALIASES, Figures, run, world
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -13,12 +15,14 @@ pytestmark = [
     pytest.mark.leases,
 ]
 SEED = 20261121
+STEPS = 10_000
 
 
 @pytest.mark.parametrize("alias", ALIASES)
 def test_whatever_happens(alias: str, pytestconfig: pytest.Config) -> None:
+    figures = Figures(SEED)
     with world(alias, pytestconfig) as made:
-        figures = run(made, seed=SEED, examples=50)
+        deque(run(made, figures, steps=STEPS // len(ALIASES)), maxlen=0)
     print(figures)
 
 
@@ -27,10 +31,7 @@ def test_the_machine_finds(
     bug: Bug, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bug(monkeypatch)
-    with world("redis", pytestconfig) as made:
-        try:
-            with pytest.raises(AssertionError) as raised:
-                run(made, seed=SEED, examples=50, shrinks=False)
-        finally:
-            print(bug.__name__, made.figures)
-    print(raised.value)
+    figures = Figures(SEED)
+    with world("redis", pytestconfig) as made, pytest.raises(AssertionError) as raised:
+        deque(run(made, figures, steps=STEPS, shrinks=False), maxlen=0)
+    print(f"{bug.__name__}: {figures}: {raised.value}")

@@ -24,10 +24,10 @@ Bug = Callable[[pytest.MonkeyPatch], None]
 def data_before_version(patched: pytest.MonkeyPatch) -> None:
     """The context of an instance is loaded before its version is read."""
     look_up, render_many = pipeline.look_up, filling.render_many
-    rendered: dict[tuple[str, str], Output | None] = {}
+    rendered: dict[tuple[Fragment, str], Output | None] = {}
 
-    def named(fragment: Fragment, arguments: tuple[Any, ...]) -> tuple[str, str]:
-        return fragment.name, fragment.parameters.instance(arguments).encoded
+    def named(fragment: Fragment, arguments: tuple[Any, ...]) -> tuple[Fragment, str]:
+        return fragment, fragment.parameters.instance(arguments).encoded
 
     def rendering_first(batch: Batch, page: Page) -> Any:
         if not batch.fragment.is_local:

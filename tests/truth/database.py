@@ -97,7 +97,7 @@ class Database:
         )
         with self._observer.cursor() as cursor:
             cursor.execute(
-                "DELETE FROM studio_session; DELETE FROM studio_band;"
+                "SET lock_timeout = '2s'; DELETE FROM studio_session; DELETE FROM studio_band;"
                 "DELETE FROM studio_musician; DELETE FROM library_artist;"
                 f"INSERT INTO studio_band (id, name, updated_at) VALUES (1, 'b1', {mtime});"
                 "INSERT INTO studio_session (id, title, slug, plays, band_id, updated_at) "

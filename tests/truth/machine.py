@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.truth.happenings import HAPPENINGS, Happening
+from tests.truth.happenings import HAPPENINGS, PLACES, Happening
+from tests.truth.site import Shown
 from tests.truth.visiting import settle
 from tests.truth.world import World
 
@@ -25,13 +26,23 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.has_failed = False
         type(self).examples += 1
         self.world.begin()
 
+    @initialize(focus=PLACES)
+    def begins(self, focus: Shown) -> None:
+        self.world.focus = focus
+
     @rule(event=HAPPENINGS)
     def happens(self, event: Happening) -> None:
-        type(self).steps += 1
-        event.occur(self.world)
+        type(self).steps += self.examples > 1
+        try:
+            event.occur(self.world)
+        except BaseException:
+            self.has_failed = True
+            raise
 
     def teardown(self) -> None:
-        settle(self.world)
+        if not self.has_failed:
+            settle(self.world)

@@ -57,7 +57,7 @@ class Shown:
 
     fragment: str
     pk: int | None
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell, ...] = field(repr=False)
 
 
 SHOWN = (

@@ -50,6 +50,8 @@ def read(world: World, visit: Visit, shown: Shown) -> None:
     """Let the page show an instance."""
     if shown.fragment == "truth.portrait" and shown.pk not in visit.portraits:
         load(world, visit, "artist")
+        if shown.pk not in visit.portraits:
+            return  # it was killed
     asked = world.clock.tick()
     html = world.run(
         visit.process,

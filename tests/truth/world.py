@@ -18,7 +18,7 @@ from tests.truth.database import Database
 from tests.truth.judge import Judge
 from tests.truth.process import Killed, Process, Transaction, Visit
 from tests.truth.server import Server
-from tests.truth.site import SHOWN, Release, Shown, release
+from tests.truth.site import SHOWN, Cell, Release, Shown, release
 from tests.truth.truth import Truth
 
 PROCESSES = 3
@@ -60,9 +60,12 @@ class World:
         self.server = Server(alias, self)
         self.database = Database(self.clock, self._before_query)
         self.releases: list[Release] = [release(n, self.clock.advance) for n in (1, 2)]
+        self.transactions: list[Transaction] = []
 
     def begin(self) -> None:
         """Begin anew, with empty servers but for a few rows."""
+        for transaction in self.transactions:  # of an example that has failed
+            transaction.connection.connection.close()
         self.clock.restart()
         early._random.seed(0)
         leased._random.seed(0)
@@ -73,10 +76,12 @@ class World:
         self.judge = Judge(self.truth, self.server)
         self.operations: list[Operation] = []
         self.planned: list[Planned] = []
+        #: What most of the events are about.
+        self.focus = SHOWN[0]
         #: What was seen in the midst of an operation, to be raised after it.
         self.errors: list[Exception] = []
         self.visits: list[Visit] = []
-        self.transactions: list[Transaction] = []
+        self.transactions = []
         #: Primary keys of the artists that were changed, and are yet to be invalidated.
         self.processes: list[Process] = []
         self.owed: set[int] = set()
@@ -168,9 +173,14 @@ class World:
 
     @property
     def subject(self) -> Shown:
-        """What is to be shown by the operation that is interrupted, or anything."""
+        """What is to be shown by the operation that is interrupted, or else most of the time."""
         shown = self.operations[-1].subject if self.operations else None
-        return shown or SHOWN[self.written % len(SHOWN)]
+        return shown or self.focus
+
+    def cell(self, number: int) -> Cell:
+        """Return one of the rows that the subject shows."""
+        cells = self.subject.cells
+        return cells[number % len(cells)]
 
     def process(self, number: int) -> Process:
         return self.processes[number % len(self.processes)]

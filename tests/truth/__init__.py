@@ -1,0 +1,1 @@
+"""A site in miniature, of which every state that was ever true is known."""

@@ -37,6 +37,7 @@ class Event(StrEnum):
     OVER_BUDGET = "over_budget"
     RENEWAL_FAILED = "renewal_failed"
     TURNED_AWAY = "turned_away"
+    LEAK = "leak"
 
 
 _counts: Counter[tuple[str, Event]] = Counter()

@@ -31,6 +31,10 @@ class UndefinedArgument(InvalidArguments):
     """A template variable that was given as an argument does not resolve."""
 
 
+class Leak(FragcacheError):
+    """What is kept for all would show what is one visitor's own."""
+
+
 class NoIdentity(InvalidArguments):
     """An argument of a type that has no canonical form, so no key."""
 

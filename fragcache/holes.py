@@ -119,6 +119,11 @@ class recorded:
         _recorder.reset(self._reset)
 
 
+def is_recording() -> bool:
+    """Whether what renders now is kept."""
+    return _recorder.get() is not None
+
+
 def live_variables() -> dict[str, LiveVariable]:
     """Return what stands for the page's own variables in a render that is to be kept."""
     recorder = _recorder.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.safestring import SafeString
 
-from fragcache import databases, holes, items, registry, templates
+from fragcache import databases, holes, items, leaks, registry, templates
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
@@ -137,6 +138,7 @@ def _render_marked(
     recorder: holes.Recorder,
 ) -> list[Output]:
     live = holes.live_variables()
+    around = functools.partial(leaks.isolated, owner=fragment.name)
     began = time.perf_counter_ns()
     with recorded() as recording:
         contexts = _contexts(fragment, arguments)
@@ -147,7 +149,7 @@ def _render_marked(
     with recorded() as recording:
         for context in contexts:
             began = began_next
-            marked, includes = templates.render(template, {**live, **context})
+            marked, includes = templates.render(template, {**live, **context}, around)
             html = recorder.cut(marked, fragment.name)
             if includes:
                 note_includes(includes)

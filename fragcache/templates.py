@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from types import FunctionType
@@ -47,17 +47,23 @@ class Closure:
     fragments: set[str] = field(default_factory=set)
 
 
-def render(backend_template: Any, context: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+def render(
+    backend_template: Any,
+    context: dict[str, Any],
+    around: Callable[[Context], AbstractContextManager[None]],
+) -> tuple[str, tuple[str, ...]]:
     """Return the output, and the names of the templates that were included by a variable.
 
     This is ``render_to_string`` without a request, which gives a shared fragment no visitor's
-    data to show; it holds on to the Context, which knows what was included.
+    data to show; it holds on to the Context, which knows what was included. A Django template is
+    rendered within ``around(context)``.
     """
     if not isinstance(backend_template, DjangoBackendTemplate):
         return backend_template.render(context), ()
     bound = make_context(context, autoescape=backend_template.backend.engine.autoescape)
     try:
-        html = backend_template.template.render(bound)
+        with around(bound):
+            html = backend_template.template.render(bound)
     except TemplateDoesNotExist as error:
         reraise(error, backend_template.backend)
     return html, _dynamic_includes(bound.render_context.dicts[0])

@@ -28,8 +28,8 @@ LAYERS: dict[str, str] = {
         "versions"
     ),
     "use cases": (
-        "blocks bubbling contexts dependencies explaining holes invalidation reading rendering "
-        "slots stats tombstones verifying warming"
+        "blocks bubbling contexts dependencies explaining holes invalidation leaks reading "
+        "rendering slots stats tombstones verifying warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }

@@ -8,15 +8,15 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.core.cache import InvalidCacheBackendError, caches
-from django.http import HttpRequest
 from django.template import Engine, Template
-from django.template.base import FilterExpression, Node, NodeList, Parser, Token
+from django.template.base import FilterExpression, Node, NodeList, Parser, Token, Variable
 from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
 from django.template.loader_tags import BlockNode
 
 from fragcache.blocks import Block, Options, shown_block, shown_unstored
-from fragcache.holes import live_variables
+from fragcache.holes import is_recording, live_variables
+from fragcache.leaks import Guard, request_of, watched
 from fragcache.suggestions import did_you_mean
 from fragcache.templates import (
     Closure,
@@ -31,6 +31,9 @@ from fragcache.templates import (
 OPTIONS: Final = ("using", "version", "stale_while_revalidate", "vary_on", "shared")
 #: Stands for the name of a template that was made of a text.
 UNNAMED: Final = "<string>"
+_REMEDY: Final = (
+    "Let the block vary on it ({% cache 600 name user.pk %}), or put it into {% nocache %}."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,12 @@ class CacheNode(Node):
             given["vary_on"] = [name.strip() for name in vary_on.split(",")]
         options = Options(timeout=timeout, **given)
         self._check_alias(options.using)
-        request = context.get("request")
 
         def render() -> str:
-            with live.push(**live_variables()):
+            if not is_recording():  # nothing of it is kept
+                return str(self.nodelist.render(live))
+            guard = Guard(f"{{% cache %}} {self.fragment_name!r}", self._allowed(options), _REMEDY)
+            with watched(live, guard), live.push(**live_variables()):
                 return str(self.nodelist.render(live))
 
         # What is rendered after the answer must not see what the page made of its context.
@@ -104,7 +109,7 @@ class CacheNode(Node):
             values,
             options,
             render=render,
-            request=request if isinstance(request, HttpRequest) else None,
+            request=request_of(context),
             page_context=lambda: context,
             undefined=undefined,
         )
@@ -112,6 +117,12 @@ class CacheNode(Node):
     @cached_property
     def _is_overridable(self) -> bool:
         return bool(self.nodelist.get_nodes_by_type(BlockNode))
+
+    def _allowed(self, options: Options) -> set[str]:
+        """Return what its keys tell: the paths of its values, and axes."""
+        told = [*self.values, *self.options.values()]
+        paths = {str(one.var.var) for one in told if isinstance(one.var, Variable)}
+        return paths | {name.removeprefix("-") for name in options.vary_on or ()} | {"language"}
 
     @property
     def _name(self) -> str | None:

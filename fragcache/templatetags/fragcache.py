@@ -8,7 +8,6 @@ from typing import Any, ClassVar, TypeVar
 
 from django import template
 from django.db.models import Manager
-from django.http import HttpRequest
 from django.template.base import FilterExpression, Node, Parser, Token, Variable, token_kwargs
 from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
@@ -16,6 +15,7 @@ from django.template.exceptions import TemplateSyntaxError
 from fragcache import page
 from fragcache.arguments import RESERVED, as_item
 from fragcache.exceptions import InvalidArguments
+from fragcache.leaks import request_of
 from fragcache.reading import prefetch_shown, shown_fragments
 from fragcache.templates import SHOWN_FRAGMENT, resolve_argument
 from fragcache.templatetags.blocks import CacheNode, parsed_cache
@@ -61,8 +61,8 @@ class FragmentNode(Node):
         kwargs: dict[str, Any] = {
             name: resolve_argument(value, context, undefined) for name, value in self.kwargs.items()
         }
-        request = context.get("request")
-        if isinstance(request, HttpRequest):
+        request = request_of(context)
+        if request is not None:
             kwargs["request"] = request
         name = self.name.resolve(context)
         if page.active() is not None:

@@ -6,9 +6,10 @@ be told by the values that it varies on; else the first visitor's would be shown
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ _BY_AXIS: Final[Mapping[str, Collection[str]]] = {
     "host": {"get_host", "get_port"},
     "scheme": {"scheme", "is_secure"},
 }
+_NOTHING: Final = nullcontext()
 #: What is another visitor's as soon as the user is.
 _OF_USER: Final = frozenset({"user", "auser", "perms"})
 
@@ -182,16 +184,18 @@ def watched(context: Context, guard: Guard) -> Iterator[None]:
     guard.finish()
 
 
-@contextmanager
-def isolated(context: Context, owner: str) -> Iterator[None]:
-    """Tell who writes a fragment's template that it asks for what no fragment has.
+def isolation(owner: str) -> Callable[[Context], AbstractContextManager[None]]:
+    """Return what tells who writes a fragment's template that it asks for what no fragment has.
 
-    Raises:
-        Leak: it does, in DEBUG and in tests; elsewhere nothing is there, and nothing is told.
+    It raises ``Leak`` in DEBUG and in tests; elsewhere nothing is there, and nothing is told.
     """
-    if not (settings.DEBUG or conf.is_testing()):
-        yield
-        return
+    if settings.DEBUG or conf.is_testing():
+        return functools.partial(_isolated, owner=owner)
+    return lambda _context: _NOTHING
+
+
+@contextmanager
+def _isolated(context: Context, owner: str) -> Iterator[None]:
     guard = Guard(owner, (), "Pass it as an argument, or put it into {% nocache %}.")
     context.dicts.insert(0, Isolation(guard))
     yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -138,7 +137,7 @@ def _render_marked(
     recorder: holes.Recorder,
 ) -> list[Output]:
     live = holes.live_variables()
-    around = functools.partial(leaks.isolated, owner=fragment.name)
+    around = leaks.isolation(fragment.name)
     began = time.perf_counter_ns()
     with recorded() as recording:
         contexts = _contexts(fragment, arguments)

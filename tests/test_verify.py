@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from fragcache import Fragment, get_fragment, invalidate_all
@@ -483,6 +485,43 @@ class TestConcurrentChanges:
 
         Artist.objects.filter(pk=artists[0].pk).delete()
         assert found(verified(x)) == {"instances": 2, "missing": 1, "skipped": 1}
+
+
+@pytest.mark.server("postgresql")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("cache_alias", ["redis"], indirect=True)
+def test_nothing_is_wrong_while_others_write_and_warm(
+    cache_alias: str, artist_card: Fragment, many_artists: list[Artist]
+) -> None:
+    """Neither is what pages store and runs warm while it is looked at; what is planted is."""
+    ended = threading.Event()
+    rounds = itertools.count()
+
+    def write() -> None:
+        try:
+            while not ended.is_set():
+                name = f"Renamed {next(rounds)}"
+                some = Artist.objects.filter(pk__in=[a.pk for a in many_artists[::3]])
+                some.update(name=name, updated_at=timezone.now())
+                warm(artist_card)
+        finally:
+            connections.close_all()
+
+    planted = many_artists[1]
+    warm(artist_card)
+    plant(artist_card, [planted])
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        reports = [verified(artist_card, batch_size=20) for _time in range(10)]
+    finally:
+        ended.set()
+        writer.join()
+
+    assert next(rounds) > 5
+    for report in reports:
+        [finding] = report.fragments["library.artist_card"].findings
+        assert finding.instance == f"library.artist_card({planted.pk})"
 
 
 class TestCosts:

@@ -100,7 +100,9 @@ def end(world: World, opened: Transaction, *, is_kept: bool) -> None:
     world.transactions.remove(opened)
     if opened.visit is not None:
         opened.visit.transaction = None
-    artists = {n for kind, n in opened.written if kind == "artist"} - world.owed if is_kept else set()
+    artists = (
+        {n for kind, n in opened.written if kind == "artist"} - world.owed if is_kept else set()
+    )
     world.owed |= artists
 
     def leave() -> bool:

@@ -634,7 +634,7 @@ class TestCosts:
             {
                 "inner.html": "{{ artist }}",
                 "x.html": "{% load fragcache %}{% prefetch_fragments 'library.inner' all %}"
-                "{% fragments 'library.inner' all %}",
+                "{% fragments 'library.inner' all %}{% cache 600 block %}block{% endcache %}",
             }
         )
 

@@ -271,6 +271,20 @@ class TestFields:
 
         assert "library.Album.artist changes the output" in complaint(fragment, album)
 
+    def test_what_the_live_page_is_given_to_fill_in_shows_as_well(
+        self, make: Callable[..., Fragment], artists: list[Artist]
+    ) -> None:
+        fragment = make(
+            "{% load fragcache %}{% csrf_token %}"
+            "{% nocache with name=item.name %}{{ name }}{% endnocache %}",
+            items=Artist.objects.all,
+            version="updated_at",
+        )
+
+        text = complaint(fragment, artists[0])
+        assert "library.Artist.name changes the output" in text
+        assert '{"name": "Changed Nina"}]' in text
+
     def test_what_the_site_refuses_to_save_is_left(
         self, make: Callable[..., Fragment], album: Album
     ) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from fragcache import Fragment, get_fragment, invalidate_all
 from fragcache.exceptions import CacheUnavailable
+from fragcache.store import store
 from fragcache.verifying import Finding, Kind, comparing
 from fragcache.verifying.findings import difference
 from fragcache.warming.queries import counted
-from tests.fixtures import Clock, RoundTrips, any_cache, warm
+from tests.fixtures import Clock, RoundTrips, any_cache, elsewhere, warm
 from tests.library.models import Artist
 from tests.processes import free_port
 from tests.verifying import bury, found, plant, plant_in, verified
@@ -29,6 +33,7 @@ shared_caches = pytest.mark.parametrize(
 
 
 REDIS = "fragcache.backends.redis.RedisCache"
+NOCACHE = "{% nocache %}{{ request.user }}{% endnocache %}"
 GREETED = ["you", "me", "us"]
 
 
@@ -190,6 +195,72 @@ class TestWrong:
         plant(hello, ["you"])
         bury(hello, "you")
         assert found(verified(hello)) == {"instances": 1, "stale": 1}
+
+    @any_cache
+    def test_what_shows_a_fragment_without_a_version_may_be_as_late_as_that(
+        self, cache_alias: str, declare: Any, templates: Any
+    ) -> None:
+        templates(
+            {
+                "inner.html": "{{ names }}",
+                "outer.html": "{% load fragcache %}{% fragment 'library.names' %}",
+            }
+        )
+        names = "Nina"
+
+        @declare("inner.html", name="library.names")
+        def inner() -> dict[str, Any]:
+            return {"names": names}
+
+        @declare("outer.html", name="library.outer", version=lambda: 1)
+        def outer() -> dict[str, Any]:
+            return {}
+
+        warm(inner, outer)
+        names = "Nina and Ella"
+        assert found(verified(outer)) == {"instances": 1, "compared": 1, "outdated": 1}
+
+    @any_cache
+    @pytest.mark.parametrize("source", ["{% csrf_token %}", "{{ csrf_token }}", NOCACHE])
+    def test_what_the_live_page_fills_in_is_compared_by_its_place(
+        self, cache_alias: str, artists: list[Artist], declare: Any, templates: Any, source: str
+    ) -> None:
+        templates({"x.html": f"{{% load fragcache %}}<b>{source}</b> {{{{ artist.name }}}}"})
+
+        @declare("x.html", name="library.x", items=Artist.objects.all, version="updated_at")
+        def x(artist: Artist) -> dict[str, Any]:
+            return {"artist": artist}
+
+        warm(x)
+        assert found(verified(x)) == {"instances": 2, "compared": 2}
+        plant(x, [artists[0]], f"<b></b> {artists[0].name} ")
+        assert found(verified(x))["wrong"] == 1
+
+    @any_cache
+    def test_an_entry_that_has_lost_what_is_filled_in_is_wrong(
+        self, cache_alias: str, declare: Any, templates: Any
+    ) -> None:
+        """Its HTML is the same."""
+        templates({"x.html": f"{{% load fragcache %}}<b>{NOCACHE}</b>"})
+
+        @declare("x.html", name="library.x", version=lambda: 1)
+        def x() -> dict[str, Any]:
+            return {}
+
+        warm(x)
+        plant(x, [()], fields=b"")
+        [finding] = verified(x).fragments["library.x"].findings
+        assert finding.kind is Kind.WRONG
+        assert re.search(r"\+<b>\[nocache in x.html [0-9a-f]+ \{\}\]</b>", finding.diff)
+
+    @any_cache
+    def test_bytes_that_are_no_text_are_wrong(
+        self, cache_alias: str, artist_card: Fragment, artists: list[Artist]
+    ) -> None:
+        warm(artist_card)
+        plant(artist_card, [artists[0]], b"\xff\xfe")
+
+        assert "-\ufffd\ufffd" in only_finding(artist_card).diff
 
     @any_cache
     def test_an_inner_fragment_is_rendered_from_its_row_as_a_run_does(
@@ -485,7 +556,70 @@ class TestConcurrentChanges:
         assert found(verified(x)) == {"instances": 2, "missing": 1, "skipped": 1}
 
 
+@pytest.mark.server("postgresql")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("cache_alias", ["redis"], indirect=True)
+def test_nothing_is_wrong_while_others_write_and_warm(
+    cache_alias: str, artist_card: Fragment, many_artists: list[Artist]
+) -> None:
+    """Neither is what pages store and runs warm while it is looked at; what is planted is."""
+    ended = threading.Event()
+    rounds = itertools.count()
+
+    def write() -> None:
+        try:
+            while not ended.is_set():
+                name = f"Renamed {next(rounds)}"
+                some = Artist.objects.filter(pk__in=[a.pk for a in many_artists[::3]])
+                some.update(name=name, updated_at=timezone.now())
+                warm(artist_card)
+        finally:
+            connections.close_all()
+
+    planted = many_artists[1]
+    warm(artist_card)
+    plant(artist_card, [planted])
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        reports = [verified(artist_card, batch_size=20) for _time in range(10)]
+    finally:
+        ended.set()
+        writer.join()
+
+    assert next(rounds) > 5
+    for report in reports:
+        [finding] = report.fragments["library.artist_card"].findings
+        assert finding.instance == f"library.artist_card({planted.pk})"
+
+
 class TestCosts:
+    @any_cache
+    def test_tokens_of_inner_fragments_that_are_gone_are_not_made_anew(
+        self,
+        cache_alias: str,
+        artist_card: Fragment,
+        artists: list[Artist],
+        declare: Any,
+        templates: Any,
+        trips: RoundTrips,
+    ) -> None:
+        templates({"x.html": "{% load fragcache %}{% fragments 'library.artist_card' all %}"})
+
+        @declare("x.html", name="library.x", version=lambda: 1)
+        def x() -> dict[str, Any]:
+            return {"all": Artist.objects.all()}
+
+        warm(x)
+        cache = store()
+        keys = [key for trip in trips for key in trip.keys if f"{artist_card.name}#" in key]
+        cache.delete_many(keys)
+        trips.clear()
+        with elsewhere():
+            assert found(verified(x)) == {"instances": 1, "stale": 1}
+        assert keys
+        assert trips.writes == []
+
     @pytest.mark.parametrize("cache_alias", ["redis", "embedded"], indirect=True)
     def test_nothing_is_written(
         self,
@@ -500,7 +634,7 @@ class TestCosts:
             {
                 "inner.html": "{{ artist }}",
                 "x.html": "{% load fragcache %}{% prefetch_fragments 'library.inner' all %}"
-                "{% fragments 'library.inner' all %}",
+                "{% fragments 'library.inner' all %}{% cache 600 block %}block{% endcache %}",
             }
         )
 

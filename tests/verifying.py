@@ -27,14 +27,24 @@ def found(report: Report) -> dict[str, int]:
     return {name: number for name, number in document.items() if number and name != "seconds"}
 
 
-def plant(fragment: Fragment, wanted: Iterable[Any], html: str = "<i>wrong</i>") -> None:
-    """Put other HTML into the entries of instances, sealed, and under their keys and tokens."""
+def plant(
+    fragment: Fragment,
+    wanted: Iterable[Any],
+    html: str | bytes = "<i>wrong</i>",
+    fields: bytes | None = None,
+) -> None:
+    """Put other HTML, or other fields, into the entries of instances, and seal them."""
     cache = store(fragment.using)
     for item in wanted:
         key = entry_key_of(fragment, item)
         [entry] = cache.read_many([key]).values()
-        assert entry.payload != html.encode()
-        assert not cache.write_many({key: entry._replace(payload=html.encode())}, fragment.life)
+        if fields is not None:
+            planted = entry._replace(tagged=fields)
+        else:
+            payload = html.encode() if isinstance(html, str) else html
+            planted = entry._replace(payload=payload)
+        assert planted != entry
+        assert not cache.write_many({key: planted}, fragment.life)
 
 
 def entry_key_of(fragment: Fragment, item: Any) -> str:

@@ -34,11 +34,19 @@ class Standing(NamedTuple):
 
 
 def standings(
-    packed: Collection[bytes], page: Page, *, source: Store | None = None
+    packed: Collection[bytes],
+    page: Page,
+    *,
+    source: Store | None = None,
+    may_write: bool = True,
 ) -> dict[bytes, Standing]:
     """Return what has become of inner instances, by what entries' headers say of them.
 
-    A target, which cannot ask for versions, says the cache of its ``source``.
+    A target, which cannot ask for versions, says the cache of its ``source``. Tokens that are
+    absent are made, unless nothing may be written.
+
+    Raises:
+        CacheUnavailable: the cache does not answer; only where nothing may be written.
     """
     of_entry = {one: unpack(one) for one in packed}
     every = frozenset[Dependency]().union(*of_entry.values())
@@ -48,7 +56,7 @@ def standings(
     else:
         for alias in {one.alias for one in every}:
             own = [one for one in every if one.alias == alias]
-            found |= _by_tokens(own, store(alias), page, is_target=False)
+            found |= _by_tokens(own, store(alias), page, is_target=False, may_write=may_write)
         states = current_states([one for one in every if found[one].is_valid], page)
         for one, state in states.items():
             if state != one.versions:
@@ -56,21 +64,30 @@ def standings(
     return {one: _together(map(found.__getitem__, shown)) for one, shown in of_entry.items()}
 
 
-def unchanged(found: Mapping[str, Entry], page: Page) -> dict[str, Entry]:
-    """Return the entries that show no inner instance which has changed."""
+def unchanged(
+    found: Mapping[str, Entry], page: Page, *, may_write: bool = True
+) -> dict[str, Entry]:
+    """Return the entries that show no inner instance which has changed; see ``standings``."""
     shown = {name: entry.field(Field.DEPENDENCIES) for name, entry in found.items()}
-    standing = standings({one for one in shown.values() if one}, page)
+    standing = standings({one for one in shown.values() if one}, page, may_write=may_write)
     return {name: found[name] for name, one in shown.items() if not one or standing[one].is_current}
 
 
 def _by_tokens(
-    own: Collection[Dependency], cache: Store, page: Page, *, is_target: bool
+    own: Collection[Dependency],
+    cache: Store,
+    page: Page,
+    *,
+    is_target: bool,
+    may_write: bool = True,
 ) -> dict[Dependency, Standing]:
     names = {one: _token_names(one) for one in own}
     wanted = dict.fromkeys(name for some in names.values() for name in some)
     current = known_tokens(cache, page, wanted)
     if current is None and is_target:  # what its source keeps elsewhere is not made here
         current = reading(cache, None, read, cache, wanted, may_write=False)
+    elif current is None and not may_write:
+        current = read(cache, wanted, may_write=False)
     elif current is None:
         current = fetch(cache, page, Wanted(names=wanted))
     return {one: _by_token(one, names[one], current, is_target=is_target) for one in own}

@@ -16,6 +16,7 @@ from fragcache.digests import digest_of
 from fragcache.keys import base_key, encode_axes
 from fragcache.slots import token_names
 from fragcache.verifying.findings import call_of
+from fragcache.verifying.texts import text_of
 
 
 class Subject:
@@ -30,7 +31,7 @@ class Subject:
         return call_of(self.fragment, self._by_key(self.instance.arguments))
 
     def output(self) -> str:
-        """Return a fresh render.
+        """Return a fresh render, with its holes named.
 
         Raises:
             FragmentMissing: no item has that key.
@@ -40,7 +41,7 @@ class Subject:
             [output] = rendering.render_many(self.fragment, [arguments], fresh=True)
         if output is None:
             raise rendering.missing(self.fragment, self.instance.arguments)
-        return output.html
+        return text_of(output.html)
 
     def key(self) -> tuple[Any, ...]:
         """Return what an entry is found by, and which tokens a commit will replace."""

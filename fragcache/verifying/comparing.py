@@ -35,8 +35,8 @@ WRONG_REMEDY: Final = (
     "touch it. Or something else wrote into the cache. `warm_fragments --force` renders it anew."
 )
 OUTDATED_REMEDY: Final = (
-    "It has no version, so it may be as old as its time-out: give it one, or invalidate it when "
-    "its data change."
+    "It, or a fragment that it shows, has no version, so it may be as old as that one's time-out: "
+    "give that a version, or invalidate it when its data change."
 )
 UNSTEADY_REMEDY: Final = (
     "What is stored is one of many outputs: take random numbers, the time and CSRF tokens out of "
@@ -166,15 +166,15 @@ class Comparison:
     def _report_wrong(self, slot: Slot, looked: Looked, axis_values: Mapping[str, Any]) -> None:
         stored, outputs = looked
         seconds = max(0, now() - stored.built_at) / 1_000_000
-        is_versioned = self.fragment.is_versioned
+        may_be_late = stored.may_be_late or not self.fragment.is_versioned
         finding = Finding(
-            kind=Kind.WRONG if is_versioned else Kind.OUTDATED,
+            kind=Kind.OUTDATED if may_be_late else Kind.WRONG,
             fragment=self.fragment.name,
             instance=call_of(self.fragment, slot.instance.arguments),
             axes=axes_text(axis_values),
             key=stored.key,
             about=f"What was stored {seconds:,.0f} s ago is not what a render gives now.",
-            remedy=WRONG_REMEDY if is_versioned else OUTDATED_REMEDY,
+            remedy=OUTDATED_REMEDY if may_be_late else WRONG_REMEDY,
             diff=difference(stored.html, outputs[-1], "stored", "rendered now"),
         )
         self.verified.add(finding)

@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
     #: What is stored as current is not what a render gives now.
     WRONG = "wrong"
-    #: The same of a fragment without a version, which may be older than the data.
+    #: The same where it, or what it shows, has no version, and may be older than the data.
     OUTDATED = "outdated"
     #: Renders in a row differ.
     NOT_DETERMINISTIC = "not deterministic"

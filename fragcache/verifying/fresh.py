@@ -13,6 +13,7 @@ from fragcache.digests import digest_of
 from fragcache.keys import base_key, encode_axes
 from fragcache.rendering import uncached
 from fragcache.slots import Slot
+from fragcache.verifying.texts import text_of
 from fragcache.versions import Version
 from fragcache.warming import renders
 
@@ -46,7 +47,8 @@ def render(fragment: Fragment, slots: Sequence[Slot]) -> Fresh:
     """
     with uncached():
         rendered = renders.render(fragment, [replace(slot, output=None) for slot in slots])
-    html = {slot.base: slot.output.html for slot in rendered.slots if slot.output is not None}
+    outputs = {slot.base: slot.output for slot in rendered.slots}
+    html = {base: text_of(output.html) for base, output in outputs.items() if output is not None}
     return Fresh(html, rendered.failed)
 
 

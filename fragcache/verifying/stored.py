@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fragcache import tokens
 from fragcache.declarations import Fragment
+from fragcache.dependencies import unpack
 from fragcache.entry import Entry, Field, Kind
 from fragcache.keys import entry_key, head_key
 from fragcache.page import now, outside
@@ -17,6 +18,7 @@ from fragcache.reading.standing import unchanged
 from fragcache.records import Head
 from fragcache.slots import Slot, includes_are_current, token_names
 from fragcache.store import Store
+from fragcache.verifying.texts import text_of_entry
 
 
 class State(Enum):
@@ -31,10 +33,13 @@ class Stored(NamedTuple):
     """What the cache holds of one instance."""
 
     state: State
+    #: With its holes named.
     html: str = ""
     key: str = ""
     #: Microseconds since 1970.
     built_at: int = 0
+    #: Whether something that it shows has no version, and may be older than its data.
+    may_be_late: bool = False
 
 
 def read(fragment: Fragment, cache: Store, slots: Sequence[Slot]) -> list[Stored]:
@@ -60,11 +65,11 @@ def read(fragment: Fragment, cache: Store, slots: Sequence[Slot]) -> list[Stored
     if not fragment.is_versioned:
         found |= cache.read_many(key for key in keys if key)
     entries = {key: found[key] for key in keys if key is not None and key in found}
-    changed = entries.keys() - unchanged(entries, outside()).keys()
+    changed = entries.keys() - unchanged(entries, outside(), may_write=False).keys()
     return [
-        _stored(cache, key, found, settled.pair(*own_names), has_head=head in found)
-        if key not in changed
-        else Stored(State.STALE)
+        Stored(State.STALE)
+        if key in changed
+        else _stored(cache, key, found, settled.pair(*own_names), has_head=head in found)
         for key, head, own_names in zip(keys, head_keys, names, strict=True)
     ]
 
@@ -96,5 +101,11 @@ def _stored(
         and not 0 < entry.fresh_until < now()
     )
     state = State.CURRENT if is_current else State.STALE
-    html = entry.payload.decode("utf-8", "replace")
-    return Stored(state, html, cache.physical_key(key), entry.built_at)
+    shown = unpack(entry.field(Field.DEPENDENCIES))
+    return Stored(
+        state,
+        text_of_entry(entry),
+        cache.physical_key(key),
+        entry.built_at,
+        any(not one.instances for one in shown),
+    )

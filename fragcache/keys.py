@@ -88,7 +88,7 @@ def head_key(base: str, digest: str, room: int = MAX_BYTES) -> str:
 def token_key(name: str, arguments: str | None, copy: int, room: int = MAX_BYTES) -> str:
     """Return the key of one copy of a token: the fragment's, or with arguments a stamp."""
     stamp = "" if arguments is None else f":{arguments}"
-    return fit(f"{FORMAT}:{name}{stamp}#{copy}", room)
+    return fit(f"{FORMAT}:{name}{stamp}", room, f"#{copy}")
 
 
 def manifest_key(name: str, room: int = MAX_BYTES) -> str:
@@ -111,22 +111,23 @@ def suffix(version: str, digest: str) -> str:
     return f"{version}.{digest}"
 
 
-def fit(key: str, room: int) -> str:
+def fit(key: str, room: int, tail: str = "") -> str:
     """Return ``key``, or where it is too long its readable beginning and a 128-bit hash of it.
 
-    ``~`` occurs in no other key, so that a hashed one cannot meet a plain one.
+    ``tail`` follows in any case: by that of its copies a token lies on several nodes. ``~`` occurs
+    in no other key, so that a hashed one cannot meet a plain one.
 
     Raises:
         KeyTooLong: ``room`` is too small for any key, since KEY_PREFIX takes it.
     """
-    if len(key) <= room:
-        return key
+    if len(key) + len(tail) <= room:
+        return key + tail
     if room < _LEAST_ROOM:
         raise KeyTooLong(
             f"KEY_PREFIX and VERSION of the cache alias leave {room} of the {MAX_BYTES} bytes "
             f"of a key; at least {_LEAST_ROOM} are needed. Shorten KEY_PREFIX."
         )
-    return f"{key[: room - _HASH_CHARACTERS - 1]}~{_hash(key)}"
+    return f"{key[: room - len(tail) - _HASH_CHARACTERS - 1]}~{_hash(key)}{tail}"
 
 
 def encode_arguments(values: Iterable[Any]) -> str:

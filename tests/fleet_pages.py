@@ -178,6 +178,20 @@ class SharedPages(FleetPages):
                 assert get_fragments(greeting, names) == [f"Hello {name}" for name in names]
         assert len(renders) < 36, "heads and entries may each lie on the lost node"
 
+    def test_what_has_a_long_key_is_invalidated_while_a_node_is_lost(
+        self, cache_alias: str, greeting: Fragment, renders: list[str], lose: Callable[[], None]
+    ) -> None:
+        """One copy of its token at the most is lost."""
+        names = [f"{number} {'visitor' * 40}" for number in range(150)]
+        get_fragments(greeting, names)
+        lose()
+        for name in names:
+            invalidate(greeting, name)
+        renders.clear()
+        with elsewhere(), in_request():
+            get_fragments(greeting, names)
+        assert sorted(renders) == sorted(names)
+
     def test_invalidation_and_warming_go_on_while_a_node_is_lost(
         self,
         hundred: list[Artist],

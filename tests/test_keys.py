@@ -523,6 +523,17 @@ def test_the_form_of_a_long_key_never_changes() -> None:
     assert long == (f"fc1:library.card:s1800:{'%C4%B0' * 24}~c89357f4f4ad80c0017bb67dde097540")
 
 
+def test_copies_of_a_token_are_told_apart_by_the_last_character_however_long_it_is() -> None:
+    """By that they lie on several nodes."""
+    arguments = encode_arguments(["\u0130" * 300])
+    stem = f"fc1:library.card:s1800:{'%C4%B0' * 23}%C4%~e8aa0a5e7f8bb03d9d5d880e0386e52b"
+    copies = [token_key("library.card", arguments, copy) for copy in range(3)]
+
+    assert copies == [f"{stem}#0", f"{stem}#1", f"{stem}#2"]
+    assert set(map(len, copies)) == {MAX_BYTES}
+    assert token_key("library.card", "i1:5", 2) == "fc1:library.card:i1:5#2"
+
+
 def test_keys_do_not_depend_on_hash_seed_locale_or_time_zone() -> None:
     environments = [
         {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONUTF8": "0"},

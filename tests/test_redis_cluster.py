@@ -1,24 +1,21 @@
-"""A Redis Cluster of three primaries and three replicas: slots, a lost node, failovers."""
+"""A Redis Cluster of three primaries and three replicas: what is sent where, and found there."""
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from fragcache import Fragment
 from fragcache.backends import Advance, redis_nodes
 from fragcache.backends.redis_cluster import RedisClusterCache
 from fragcache.backends.redis_nodes import Nodes
 from fragcache.backends.redis_slots import SLOTS, slot_of, wire_name
 from fragcache.testing import BackendBehaviour
 from fragcache.testing.advancing import sealed
-from tests.backends import freeze, new_cache
-from tests.fleet_pages import SharedPages, check_failover, use_fleet
+from tests.backends import new_cache
+from tests.fleet_pages import use_fleet
 from tests.fleets import ClusterFleet, ask, fleet_of, is_done, until
 from tests.processes import Server, free_port
 
@@ -80,17 +77,6 @@ class TestBackend(BackendBehaviour):
         settings.CACHES |= {"cluster": fleet.cache}
 
 
-class TestPages(SharedPages):
-    @pytest.fixture
-    def lose(self, fleet: ClusterFleet) -> Callable[[], None]:
-        return lambda: fleet.lose(fleet.primaries[0])
-
-    def test_pages_outlive_a_failover(
-        self, fleet: ClusterFleet, cache_alias: str, greeting: Fragment, renders: list[str]
-    ) -> None:
-        check_failover(fleet.primaries[0], greeting, renders)
-
-
 def test_slots_are_those_of_the_cluster(fleet: ClusterFleet) -> None:
     for name in (b"a", b"", b"1:fc1:x#0", b"a{b}c", b"a{}c", b"{a", b"a}b{c}{d}", b"\xff{"):
         assert slot_of(name) == ask(fleet.nodes[0]).execute_command("CLUSTER KEYSLOT", name)
@@ -138,72 +124,6 @@ def test_each_bulk_call_is_one_round_trip_to_each_node(
         assert len(sent) == len(set(sent)) == 3
 
 
-def test_a_lost_node_costs_its_share_and_nothing_else(
-    fleet: ClusterFleet, cache: RedisClusterCache
-) -> None:
-    cache.set_many(VALUES, 60)
-    victim = fleet.primaries[0]
-    lost = keys_on(cache, victim)
-    fleet.lose(victim)
-    assert set(cache.get_many(list(VALUES))) == VALUES.keys() - lost
-    assert set(cache.set_many(VALUES, 60)) == lost
-    assert set(cache.touch_many(list(VALUES), 60)) == lost
-    assert set(cache.touch_many(list(VALUES), None)) == lost
-    assert set(cache.advance_many(ADVANCES, 60)) == lost
-    assert set(cache.add_many(VALUES, 60)) == set(VALUES)
-    assert cache.get_many(list(lost)) == {}
-    one = next(iter(lost))
-    decisive: list[Callable[[], object]] = [
-        lambda: cache.add_many({one: b"1"}, 60),
-        lambda: cache.advance_many({one: Advance(sealed(3))}, 60),
-        lambda: cache.delete_many(list(VALUES)),
-        lambda: cache.incr(one),
-        lambda: cache.delete(one),
-    ]
-    for call in decisive:
-        with pytest.raises(cache.errors):
-            call()
-
-
-def test_a_node_that_returns_is_asked_again(fleet: ClusterFleet, cache: RedisClusterCache) -> None:
-    cache.set_many(VALUES, 60)
-    victim = fleet.primaries[0]
-    fleet.lose(victim)
-    assert cache.set_many(VALUES, 60) != []
-    victim.start()
-    assert until(lambda: cache.set_many(VALUES, 60) == []) < 5
-    assert cache.get_many(list(VALUES)) == VALUES
-
-
-def test_a_frozen_node_is_waited_for_once(fleet: ClusterFleet, cache: RedisClusterCache) -> None:
-    cache.set_many(VALUES, 60)
-    victim = fleet.primaries[0]
-    lost = keys_on(cache, victim)
-    ask(fleet.replica_of(victim)).config_set("cluster-replica-no-failover", "yes")
-    freeze(victim)
-    began = time.monotonic()
-    assert set(cache.get_many(list(VALUES))) == VALUES.keys() - lost
-    waited = time.monotonic() - began
-    assert 0.4 < waited < 0.9
-    for _ in range(3):
-        cache.get_many(list(VALUES))
-    assert time.monotonic() - began < waited + 0.2
-
-
-def test_a_replica_takes_over(fleet: ClusterFleet, cache: RedisClusterCache) -> None:
-    cache.set_many(VALUES, 60)
-    victim = fleet.primaries[0]
-    until(lambda: ask(victim).wait(1, 1000) == 1)
-    replica = fleet.replica_of(victim)
-    lost = keys_on(cache, victim)
-    victim.stop(signal.SIGKILL)
-    seconds = until(lambda: len(cache.get_many(list(VALUES))) == len(VALUES))
-    assert seconds < 10
-    assert keys_on(cache, replica) == lost
-    assert cache.set_many(VALUES, 60) == []
-    assert cache.advance_many(ADVANCES, 60) == []
-
-
 def test_slots_that_have_moved_are_followed_at_once(
     fleet: ClusterFleet, cache: RedisClusterCache
 ) -> None:
@@ -235,28 +155,6 @@ def test_slots_that_are_on_the_move_are_followed_at_once(
     finally:
         for node in (target, source):
             ask(node).execute_command(*setslot, "STABLE")
-
-
-def test_a_cluster_of_which_nothing_is_left_raises(
-    fleet: ClusterFleet, cache: RedisClusterCache
-) -> None:
-    cache.set_many(VALUES, 60)
-    for primary in fleet.primaries:
-        freeze(primary)
-    for call in (cache.get_many, cache.set_many, cache.touch_many):
-        with pytest.raises(cache.errors, match="No node of the cluster answers"):
-            call(VALUES)
-    for primary in fleet.nodes:
-        primary.thaw()
-    assert until(lambda: is_answered(cache)) < 5
-    assert cache.get_many(list(VALUES)) == VALUES
-
-
-def is_answered(cache: RedisClusterCache) -> bool:
-    try:
-        return cache.set_many(VALUES, 60) == []
-    except cache.errors:
-        return False
 
 
 def test_a_cluster_that_cannot_be_found_raises_and_says_so_in_its_figures() -> None:
@@ -296,14 +194,3 @@ def test_what_is_not_understood_is_refused_by_name() -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         cache_at("redis://:s3cret@127.0.0.1/1")
     assert "s3cret" not in str(caught.value)
-
-
-def test_an_invalidation_outlives_the_primary_that_heard_of_it(
-    fleet: ClusterFleet, cache: RedisClusterCache
-) -> None:
-    keys = [f"token#{copy}" for copy in range(3)]
-    assert cache.add_many(dict.fromkeys(keys, sealed(1)), None) == []
-    victim = next(node for node in fleet.primaries if node.port == port_of(cache, keys[0]))
-    fleet.lose(victim)
-    assert cache.advance_many({key: Advance(sealed(2)) for key in keys}, None) == keys[:1]
-    assert cache.get_many(keys) == dict.fromkeys(keys[1:], sealed(2))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fragcache import leases
-from tests.pages import SHARED
+from fragcache import get_fragment, leases
+from fragcache.reading import costs
+from tests.fixtures import without_local_cache
+from tests.pages import SHARED, shared_caches
 from tests.plugin import BY_NAME, require
-from tests.stampedes import CROWD, RENDER, Herd
+from tests.stampedes import CAP, CROWD, RENDER, Herd
 from tests.test_warm_processes import open_shop  # noqa: F401 - a fixture
 
 #: Seconds more than the bound, for a machine that is busy; tests/soak has the bound itself.
@@ -86,3 +90,48 @@ def random_moments(seed: int, number: int) -> list[float]:
     """Return seconds after which a render may be under way, about to be stored, or over."""
     chosen = random.Random(seed)
     return [chosen.uniform(0, RENDER * 1.1) for _ in range(number)]
+
+
+@shared_caches
+@pytest.mark.leases
+@without_local_cache
+@pytest.mark.usefixtures("cache_alias")
+def test_two_processes_that_render_a_in_b_and_b_in_a_do_not_wait_for_each_other(
+    declare: Any, templates: Any
+) -> None:
+    """Each holds the lease of what the other one shows inside."""
+    shows = "{{ name }}{% if other %}{% load fragcache %}({% fragment other 1 %}){% endif %}"
+    templates({"shows.html": shows})
+    inside: list[str] = []
+    processing = multiprocessing.get_context("fork")
+    meet, answers = processing.Barrier(2), processing.Queue()
+
+    def context_of(name: str, other: str) -> Callable[[int], dict[str, Any]]:
+        def context(n: int) -> dict[str, Any]:
+            if n == 0 or inside:
+                return {"name": name}
+            inside.append(name)
+            meet.wait(CAP)
+            return {"name": name, "other": f"herd.{other}"}
+
+        return context
+
+    for name, other in (("a", "b"), ("b", "a")):
+        declare("shows.html", name=f"herd.{name}", version=lambda _n: 1)(context_of(name, other))
+        get_fragment(f"herd.{name}", 0)  # the tokens are known
+    costs.forget()  # it was cheap
+
+    def read(name: str) -> None:
+        began = time.monotonic()
+        html = str(get_fragment(f"herd.{name}", 1))
+        answers.put((html, time.monotonic() - began))
+
+    processes = [processing.Process(target=read, args=(name,)) for name in "ab"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(CAP)
+    first, second = sorted(answers.get() for _process in processes)
+    assert first[0] in {"a(b)", "a(b(a))"}, "the inner one may be stored by now"
+    assert second[0] in {"b(a)", "b(a(b))"}
+    assert max(first[1], second[1]) < leases.LEAST_LIFE

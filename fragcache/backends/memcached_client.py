@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import select
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -21,7 +22,7 @@ from pymemcache.exceptions import (
 )
 
 from fragcache.backends.pieces import in_pieces
-from fragcache.backends.timed_socket import TimedSocket, connecting
+from fragcache.backends.timed_socket import TimedSocket, TimedTLSSocket, connecting
 
 K = TypeVar("K")
 
@@ -137,8 +138,8 @@ class Connection(Client):  # type: ignore[misc]
                 self._connect()
             finally:
                 self.connect_timeout = usual
-        if not self.tls_context:  # bytes of TLS that trickle in are bounded by time-outs alone
-            self.sock = TimedSocket.over(self.sock)
+        kind = TimedTLSSocket if isinstance(self.sock, ssl.SSLSocket) else TimedSocket
+        self.sock = kind.over(self.sock)
 
     def _receive(self) -> bytes:
         data: bytes = self.sock.recv(_READ_BYTES)

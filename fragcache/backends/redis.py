@@ -185,13 +185,8 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         return [key for key in values if key not in advanced]
 
     def server_stats(self) -> list[ServerStats]:
-        client = self.client
-        return ask_all(
-            {
-                _address(url): functools.partial(_figures, client, index)
-                for index, url in enumerate(client._server)
-            }
-        )
+        (url,) = self.client._server
+        return ask_all({_address(url): functools.partial(_figures, self.client)})
 
     def _connection(self, *, write: bool) -> Redis:
         connection: Redis = self.client.get_client(write=write)
@@ -244,12 +239,18 @@ def _check(server: Any, options: Mapping[str, Any]) -> None:
             f"OPTIONS['CLIENT_CLASS'] is {options['CLIENT_CLASS']!r}, which pickles, and may read "
             f"from replicas: remove it, or name a subclass of {RawClient.__qualname__}."
         )
-    for url in server.split(",") if isinstance(server, str) else server:
-        if "is_master" in parse_qs(urlsplit(url).query):
-            raise ImproperlyConfigured(
-                "LOCATION says is_master, but fragments are read from the primary alone: a replica "
-                "may not have heard of an invalidation yet. Remove it."
-            )
+    urls = server.split(",") if isinstance(server, str) else server
+    if len(urls) > 1:
+        raise ImproperlyConfigured(
+            f"LOCATION names {len(urls)} servers: django-redis would read from all but the first, "
+            "and a replica may not have heard of an invalidation yet. Name the primary alone; "
+            "SENTINELS in OPTIONS, or RedisClusterCache, find it when it changes."
+        )
+    if "is_master" in parse_qs(urlsplit(urls[0]).query):
+        raise ImproperlyConfigured(
+            "LOCATION says is_master, but fragments are read from the primary alone: a replica "
+            "may not have heard of an invalidation yet. Remove it."
+        )
 
 
 def _accepted(replies: list[Any]) -> list[Any]:
@@ -268,6 +269,6 @@ def _address(url: str) -> str:
     return f"{parts.hostname}:{parts.port or 6379}/{parts.path.strip('/') or 0}"
 
 
-def _figures(client: RawClient, index: int) -> dict[str, Any]:
-    server = client.connect(index)
+def _figures(client: RawClient) -> dict[str, Any]:
+    server = client.connect(0)
     return {name: figure for name, figure in server.info().items() if not isinstance(figure, dict)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from django_redis import pool  # type: ignore[import-untyped]
 from django_redis.client import DefaultClient  # type: ignore[import-untyped]
 from redis.backoff import NoBackoff
-from redis.connection import Connection, UnixDomainSocketConnection
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
-from redis.sentinel import SentinelManagedConnection
+from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
 from fragcache.backends import raw
-from fragcache.backends.timed_socket import TimedSocket, connecting
+from fragcache.backends.timed_socket import TimedSocket, TimedTLSSocket, connecting
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
@@ -171,10 +172,27 @@ class TimedUnixConnection(_Nameless, UnixDomainSocketConnection):
         return TimedSocket.over(super()._connect())  # type: ignore[no-untyped-call]
 
 
-#: What keeps to deadlines, by redis-py's classes. Bytes of TLS that trickle in are bounded by
-#: time-outs alone.
+class TimedTLSConnection(SSLConnection, TimedConnection):
+    """The same over TLS: first TCP is connected, then they shake hands."""
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> TimedTLSSocket:
+        usual = sock.gettimeout()
+        with connecting(self.socket_connect_timeout) as seconds:
+            sock.settimeout(seconds)
+            wrapped = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+        wrapped.settimeout(usual)
+        return TimedTLSSocket.over(wrapped)
+
+
+class TimedTLSSentinelConnection(TimedTLSConnection, SentinelManagedSSLConnection):
+    """The same to whatever server the Sentinels call the primary when it connects."""
+
+
+#: What keeps to deadlines, by redis-py's classes.
 TIMED: Final[Mapping[type, type]] = {
     Connection: TimedConnection,
+    SSLConnection: TimedTLSConnection,
+    SentinelManagedSSLConnection: TimedTLSSentinelConnection,
     SentinelManagedConnection: TimedSentinelConnection,
     UnixDomainSocketConnection: TimedUnixConnection,
 }

@@ -7,6 +7,7 @@ got the interpreter's lock back from busy threads, is no affair of the server.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -19,27 +20,21 @@ from fragcache.deadline import SLOW, Deadline
 
 R = TypeVar("R")
 
+#: What a socket raises that would have to wait.
+_NOT_YET: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
 #: Seconds from which on it is worth asking the kernel since when there is something to read.
 _LONG: Final = 0.002
 #: ``tcpi_last_data_recv`` of ``struct tcp_info`` in <linux/tcp.h>: milliseconds since then.
 _LAST_DATA: Final = struct.Struct("@52xI")
 
 
-class TimedSocket(socket.socket):
-    """A connected socket; without a deadline it waits as long as its time-out says.
+class _Timed(socket.socket):
+    """What waits no longer than the deadline in force; without one, as long as its time-out says.
 
     Raises:
         TimeoutError: nothing arrived, or nothing could be sent, in time.
     """
-
-    @classmethod
-    def over(cls, connected: socket.socket) -> TimedSocket:
-        """Return one that takes over the connection of a socket, which is of no use any more."""
-        usual = connected.gettimeout()
-        family, kind, protocol = connected.family, connected.type, connected.proto
-        timed = cls(family, kind, protocol, fileno=connected.detach())
-        timed.settimeout(usual)
-        return timed
 
     def recv(self, *arguments: Any) -> bytes:
         found = deadline.current()
@@ -63,18 +58,24 @@ class TimedSocket(socket.socket):
         began = time.monotonic()
         try:
             self.settimeout(0)
-            with suppress(BlockingIOError):
+            with suppress(*_NOT_YET):
                 rest = rest[super().send(rest, *flags) :]
             found.count(0.0, time.monotonic() - began)
-            if not rest:
-                return
-            # Its time-out is for all of it.
-            seconds = _longest(found, usual)
-            self.settimeout(seconds)
-            with _counted(found, seconds):
-                super().sendall(rest, *flags)
+            if rest:
+                self._send_in_time(found, _longest(found, usual), rest, *flags)
         finally:
             self.settimeout(usual)
+
+    def _send_in_time(self, found: Deadline, seconds: float, rest: memoryview, *flags: Any) -> None:
+        # A time-out of the socket would be for each of its pieces.
+        until = time.monotonic() + seconds
+        with _counted(found, seconds):
+            while rest:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self.settimeout(left)
+                rest = rest[super().send(rest, *flags) :]
 
     def _received(self, found: Deadline, receive: Callable[..., R], *arguments: Any) -> R:
         usual = self.gettimeout()
@@ -97,7 +98,7 @@ class TimedSocket(socket.socket):
         began = time.monotonic()
         try:
             received = receive(*arguments)
-        except (TimeoutError, BlockingIOError):
+        except (TimeoutError, *_NOT_YET):
             found.count(seconds, time.monotonic() - began, in_vain=True)
             raise TimeoutError from None
         elapsed = time.monotonic() - began
@@ -115,6 +116,33 @@ class TimedSocket(socket.socket):
             return 0.0
         (milliseconds,) = _LAST_DATA.unpack(info)
         return float(milliseconds) / 1000
+
+
+class TimedSocket(_Timed):
+    """A connected socket that keeps to the deadline in force."""
+
+    @classmethod
+    def over(cls, connected: socket.socket) -> TimedSocket:
+        """Return one that takes over the connection of a socket, which is of no use any more."""
+        usual = connected.gettimeout()
+        family, kind, protocol = connected.family, connected.type, connected.proto
+        timed = cls(family, kind, protocol, fileno=connected.detach())
+        timed.settimeout(usual)
+        return timed
+
+
+class TimedTLSSocket(_Timed, ssl.SSLSocket):
+    """The same over TLS."""
+
+    @classmethod
+    def over(cls, connected: ssl.SSLSocket) -> TimedTLSSocket:
+        """Return ``connected``, which keeps to deadlines from now on.
+
+        Its session cannot be handed over, and the context that made it is the site's.
+        """
+        connected.__class__ = cls
+        assert isinstance(connected, cls)
+        return connected
 
 
 @contextmanager

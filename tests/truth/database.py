@@ -92,9 +92,7 @@ class Database:
         musicians = ",".join(
             f"('{primary_key(cell)}', 'm{cell[1]}', {mtime})" for cell in MUSICIANS[:2]
         )
-        sessions = ",".join(
-            f"({n}, 's{n}', '{n}', 0, {BAND[1]}, {mtime})" for _kind, n in SESSIONS
-        )
+        sessions = ",".join(f"({n}, 's{n}', '{n}', 0, {BAND[1]}, {mtime})" for _kind, n in SESSIONS)
         with self._observer.cursor() as cursor:
             cursor.execute(
                 "SET lock_timeout = '2s'; DELETE FROM studio_session; DELETE FROM studio_band;"

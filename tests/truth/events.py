@@ -94,12 +94,16 @@ def begin(world: World, process: Process, *, is_reading: bool, in_visit: bool) -
 
 
 def end(world: World, opened: Transaction, *, is_kept: bool) -> None:
-    """Commit a transaction, or roll it back."""
+    """Commit a transaction, or roll it back, with which the page that it is of ends."""
     world.transactions.remove(opened)
     visit = opened.visit
     if visit is not None:
         visit.transaction = None
-    artists = {n for kind, n in opened.written if kind == "artist"} - world.owed if is_kept else set()
+        if not is_kept and visit in world.visits:
+            world.visits.remove(visit)
+    artists = (
+        {n for kind, n in opened.written if kind == "artist"} - world.owed if is_kept else set()
+    )
     world.owed |= artists
 
     def leave() -> bool:

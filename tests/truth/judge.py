@@ -84,9 +84,7 @@ class Judge:
             elif kind == "head" and (name := named(key)):
                 self._look_at_head(key, name, sealed)
 
-    def look_at_page(
-        self, shown: Shown, html: str, visit: Visit, asked: int, now: int
-    ) -> None:
+    def look_at_page(self, shown: Shown, html: str, visit: Visit, asked: int, now: int) -> None:
         """Look at what a page shows, of which the fragment was asked for at a time."""
         found = content(html)
         since = self._oldest_allowed(shown, visit, asked)
@@ -148,9 +146,7 @@ class Judge:
         if doing.invalidates_since is not None:
             self._tokens.setdefault(sealed.token, doing.invalidates_since)
 
-    def _look_at_entry(
-        self, key: str, name: Named, sealed: Sealed, doing: Doing, now: int
-    ) -> None:
+    def _look_at_entry(self, key: str, name: Named, sealed: Sealed, doing: Doing, now: int) -> None:
         shown = PLACES[name.fragment, name.pk]
         found = content(sealed.payload.decode())
         since = doing.began
@@ -197,9 +193,9 @@ class Judge:
         owner = _owner(PLACES[name.fragment, name.pk])
         if self.truth.version_since(owner, version) is None:
             return
-        assert (
-            self.truth.version_until(owner, version, began) >= began or sealed.as_of >= as_of
-        ), f"{key} went back to {version}, which a run had left behind"
+        assert self.truth.version_until(owner, version, began) >= began or sealed.as_of >= as_of, (
+            f"{key} went back to {version}, which a run had left behind"
+        )
 
 
 def _owner(shown: Shown) -> Owner:

@@ -30,7 +30,9 @@ class Killed(BaseException):
 class Process:
     """What one process knows, and how its site is configured."""
 
-    def __init__(self, alias: str, release: Release, stage: int, *, is_target: bool = False) -> None:
+    def __init__(
+        self, alias: str, release: Release, stage: int, *, is_target: bool = False
+    ) -> None:
         self.release = release
         self.stage = stage
         self.is_target = is_target

@@ -58,9 +58,7 @@ def world(alias: str, config: pytest.Config) -> Iterator[World]:
             made.database.close()
 
 
-def run(
-    made: World, figures: Figures, *, steps: int, shrinks: bool = True
-) -> Iterator[Figures]:
+def run(made: World, figures: Figures, *, steps: int, shrinks: bool = True) -> Iterator[Figures]:
     """Run the machine for so many steps; yield what it has done after each batch.
 
     Raises:

@@ -63,12 +63,10 @@ def write(world: World, process: Process, cell: Cell, way: str, into: Transactio
             into.written.setdefault(cell, set()).add(written)
             if into.visit is not None:
                 into.visit.private.setdefault(cell, set()).add(written)
-        if cell == ARTIST and way != "owed":
-            _invalidate(world, cell[1], into)
-        elif cell == ARTIST:
-            world.owed.add(cell[1])
+        if cell == ARTIST:
+            _tell(world, way, into)
 
-    world.run(process, change, transaction=into)
+    world.run(process, change, visit=into and into.visit, transaction=into)
 
 
 def begin(world: World, process: Process, *, is_reading: bool, in_visit: bool) -> None:
@@ -89,17 +87,20 @@ def begin(world: World, process: Process, *, is_reading: bool, in_visit: bool) -
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         django_transaction.on_commit(lambda: _committed(world))
 
-    world.run(process, enter, transaction=opened)
+    world.run(process, enter, visit=visit, transaction=opened)
     world.transactions.append(opened)
     if visit is not None:
         visit.transaction = opened
 
 
 def end(world: World, opened: Transaction, *, is_kept: bool) -> None:
-    """Commit a transaction, or roll it back."""
+    """Commit a transaction, or roll it back, with which the page that it is of ends."""
     world.transactions.remove(opened)
-    if opened.visit is not None:
-        opened.visit.transaction = None
+    visit = opened.visit
+    if visit is not None:
+        visit.transaction = None
+        if not is_kept and visit in world.visits:
+            world.visits.remove(visit)
     artists = (
         {n for kind, n in opened.written if kind == "artist"} - world.owed if is_kept else set()
     )
@@ -112,7 +113,7 @@ def end(world: World, opened: Transaction, *, is_kept: bool) -> None:
         opened.block.__exit__(None, None, None)
         return True
 
-    if world.run(opened.process, leave, transaction=opened):
+    if world.run(opened.process, leave, visit=visit, transaction=opened):
         world.owed -= artists & opened.invalidated
     world.database.give_back(opened.connection)
 
@@ -258,6 +259,18 @@ def _changed(cell: Cell, value: str, way: str) -> str | None:
         row.save()
     written: str = getattr(row, column)
     return written
+
+
+def _tell(world: World, way: str, into: Transaction | None) -> None:
+    """Invalidate what shows the artist; it is owed by who is killed before that, or does not."""
+    pk = ARTIST[1]
+    debts = set(world.owed)
+    if into is None or way == "owed":
+        world.owed.add(pk)
+    if way != "owed":
+        _invalidate(world, pk, into)
+        if into is None:
+            world.owed = debts
 
 
 def _invalidate(world: World, pk: int, into: Transaction | None) -> None:

@@ -131,7 +131,7 @@ class ReadOnTarget(NamedTuple):
 
     def occur(self, world: World) -> None:
         shown = self.shown or world.subject
-        if shown in visiting.OF_TARGETS:
+        if shown in visiting.WARMED:
             visiting.read_on_target(world, shown)
 
 
@@ -141,8 +141,10 @@ class Warm(NamedTuple):
     changed: bool
 
     def occur(self, world: World) -> None:
-        name = (self.shown or world.subject).fragment
-        visiting.warm(world, world.process(self.process), (name,), changed=self.changed)
+        shown = self.shown or world.subject
+        if shown in visiting.WARMED:
+            process = world.process(self.process)
+            visiting.warm(world, process, (shown.fragment,), changed=self.changed)
 
 
 class Push(NamedTuple):

@@ -1,12 +1,6 @@
 """Template fragments for Django: declared, rendered ahead of the visitors, read in one go."""
 
 from fragcache.axes import Axis
-from fragcache.blocks import (
-    ainvalidate_all_template_fragments,
-    ainvalidate_template_fragment,
-    invalidate_all_template_fragments,
-    invalidate_template_fragment,
-)
 from fragcache.collections import acollection_version, collection_version
 from fragcache.declarations import Fragment
 from fragcache.exceptions import (
@@ -29,10 +23,14 @@ from fragcache.exceptions import (
 from fragcache.invalidation import (
     ainvalidate,
     ainvalidate_all,
+    ainvalidate_all_template_fragments,
     ainvalidate_many,
+    ainvalidate_template_fragment,
     invalidate,
     invalidate_all,
+    invalidate_all_template_fragments,
     invalidate_many,
+    invalidate_template_fragment,
 )
 from fragcache.reading import RAISE, aget_fragment, aget_fragments, get_fragment, get_fragments
 from fragcache.registry import fragment, register

@@ -15,7 +15,6 @@ from functools import cached_property, lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.http import HttpRequest
@@ -23,15 +22,12 @@ from django.template.context import Context
 from django.utils.safestring import SafeString
 
 from fragcache import conf
-from fragcache.arguments import MISSING, Parameters, plain
+from fragcache.arguments import MISSING, Parameters
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.digests import Digested, digest_of_compiled, includes_digest
 from fragcache.exceptions import InvalidArguments, UndefinedArgument
-from fragcache.invalidation import replace_tokens
-from fragcache.keys import encode_arguments
 from fragcache.reading import get_fragments
-from fragcache.store import store
 from fragcache.templates import Closure
 from fragcache.token_memory import TokenName
 
@@ -221,30 +217,6 @@ def _shown_of_undefined(
     return shown_unstored(block, message, render, Event.UNDEFINED_ARGUMENT)
 
 
-def invalidate_template_fragment(
-    name: str, vary_on: Sequence[Any] = (), *, using: str | None = None
-) -> None:
-    """Invalidate the ``{% cache %}`` blocks of a name that vary on these values, everywhere.
-
-    Without values it is the block that varies on none.
-
-    Raises:
-        InvalidArguments, NoIdentity: a value has no canonical form.
-        InvalidationFailed: it could not be written; as of ``invalidate``.
-    """
-    encoded = encode_arguments(map(plain, vary_on))
-    replace_tokens(store(using), [TokenName(token_name(name).fragment, encoded)])
-
-
-def invalidate_all_template_fragments(name: str, *, using: str | None = None) -> None:
-    """Invalidate the ``{% cache %}`` blocks of a name, whatever they vary on.
-
-    Raises:
-        InvalidationFailed: it could not be written; as of ``invalidate``.
-    """
-    replace_tokens(store(using), [token_name(name)])
-
-
 def token_name(block_name: str) -> TokenName:
     """Return the name of the token under which all blocks of that name are current."""
     return TokenName(SEPARATOR + _in_keys(block_name))
@@ -282,10 +254,6 @@ def _name(template_name: str, block_name: str) -> str:
 def _in_keys(name: str) -> str:
     # quote() leaves ~ as it is, which marks keys that are hashed.
     return quote(name, safe="/.,+<>", errors="surrogatepass").replace("~", "%7E")
-
-
-ainvalidate_template_fragment = sync_to_async(invalidate_template_fragment)
-ainvalidate_all_template_fragments = sync_to_async(invalidate_all_template_fragments)
 
 
 def _forget(**_kwargs: object) -> None:

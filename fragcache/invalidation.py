@@ -14,9 +14,11 @@ from typing import Any, Final
 from asgiref.sync import sync_to_async
 
 from fragcache import registry, tokens, tombstones, transactions
-from fragcache.arguments import Instance
+from fragcache.arguments import Instance, plain
+from fragcache.blocks import token_name as block_token
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, ImproperlyDeclared, InvalidationFailed
+from fragcache.keys import encode_arguments
 from fragcache.slots import token_names
 from fragcache.store import Store, store
 from fragcache.token_memory import TokenName
@@ -84,6 +86,30 @@ def invalidate_all(f: Reference, *, using: str | None = None, purge: bool = Fals
     replace_tokens(store(using or fragment.using), [fragment.token_name], purge=purge)
 
 
+def invalidate_template_fragment(
+    name: str, vary_on: Sequence[Any] = (), *, using: str | None = None
+) -> None:
+    """Invalidate the ``{% cache %}`` blocks of a name that vary on these values, everywhere.
+
+    Without values it is the block that varies on none.
+
+    Raises:
+        InvalidArguments, NoIdentity: a value has no canonical form.
+        InvalidationFailed: it could not be written; as of ``invalidate``.
+    """
+    encoded = encode_arguments(map(plain, vary_on))
+    replace_tokens(store(using), [TokenName(block_token(name).fragment, encoded)])
+
+
+def invalidate_all_template_fragments(name: str, *, using: str | None = None) -> None:
+    """Invalidate the ``{% cache %}`` blocks of a name, whatever they vary on.
+
+    Raises:
+        InvalidationFailed: it could not be written; as of ``invalidate``.
+    """
+    replace_tokens(store(using), [block_token(name)])
+
+
 def replace_tokens(cache: Store, names: Sequence[TokenName], *, purge: bool = False) -> None:
     """Invalidate what was made under tokens, when this thread's transaction commits.
 
@@ -127,3 +153,5 @@ def _insist(name: str, write: Callable[[], None]) -> None:
 ainvalidate = sync_to_async(invalidate)
 ainvalidate_many = sync_to_async(invalidate_many)
 ainvalidate_all = sync_to_async(invalidate_all)
+ainvalidate_template_fragment = sync_to_async(invalidate_template_fragment)
+ainvalidate_all_template_fragments = sync_to_async(invalidate_all_template_fragments)

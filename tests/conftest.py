@@ -20,6 +20,7 @@ from tests.fixtures import (  # noqa: F401
     cache_alias,
     clock,
     greeting,
+    n,
     renders,
     trips,
     use_backend,

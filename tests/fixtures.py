@@ -21,6 +21,7 @@ from fragcache.backends.generic import adapt
 from fragcache.counters import Event
 from fragcache.store import Store
 from fragcache.warming import Plan, Report, Run, Status
+from tests.block_pages import Counter
 from tests.library.models import Artist
 from tests.plugin import BY_NAME, require
 
@@ -151,6 +152,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(time, "time_ns", clock.time_ns)
     return clock
+
+
+@pytest.fixture
+def n() -> Counter:
+    return Counter()
 
 
 @pytest.fixture

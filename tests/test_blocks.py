@@ -20,6 +20,7 @@ from fragcache import (
     invalidate_template_fragment,
 )
 from fragcache.counters import Event
+from tests.block_pages import LOAD, Counter, shown
 from tests.fixtures import Clock, RoundTrips, happened, in_request
 from tests.library.models import Artist
 
@@ -28,27 +29,6 @@ pytestmark = [
     pytest.mark.parametrize("cache_alias", ["embedded", "redis"], indirect=True),
     pytest.mark.usefixtures("cache_alias"),
 ]
-LOAD = "{% load fragcache %}"
-
-
-class Counter:
-    """Says how often it was printed, so that what is kept can be told from what is rendered."""
-
-    def __init__(self) -> None:
-        self.times = 0
-
-    def __str__(self) -> str:
-        self.times += 1
-        return str(self.times)
-
-
-@pytest.fixture
-def n() -> Counter:
-    return Counter()
-
-
-def shown(source: str, **context: Any) -> str:
-    return Template(LOAD + source).render(Context(context))
 
 
 class TestKeeping:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.template import Context, Template, TemplateSyntaxError
+from django.template import Template, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 
@@ -19,6 +19,7 @@ from fragcache import (
 )
 from fragcache.counters import Event
 from fragcache.store import store
+from tests.block_pages import LOAD, Counter, shown
 from tests.fixtures import Clock, happened, in_request, on_target, warm
 from tests.library.models import Artist
 
@@ -27,27 +28,6 @@ pytestmark = [
     pytest.mark.parametrize("cache_alias", ["embedded", "redis"], indirect=True),
     pytest.mark.usefixtures("cache_alias"),
 ]
-LOAD = "{% load fragcache %}"
-
-
-class Counter:
-    """Says how often it was printed, so that what is kept can be told from what is rendered."""
-
-    def __init__(self) -> None:
-        self.times = 0
-
-    def __str__(self) -> str:
-        self.times += 1
-        return str(self.times)
-
-
-@pytest.fixture
-def n() -> Counter:
-    return Counter()
-
-
-def shown(source: str, **context: Any) -> str:
-    return Template(LOAD + source).render(Context(context))
 
 
 class TestBlocks:

@@ -19,6 +19,7 @@ from fragcache.counters import Event
 from fragcache.keys import encode_arguments
 from fragcache.store import store
 from fragcache.tokens import replace
+from tests.block_pages import Counter
 from tests.fixtures import Clock, RoundTrips, happened, in_request
 from tests.jinja2_pages import Jinja, named, page
 from tests.library.models import Artist
@@ -32,22 +33,6 @@ pytestmark = [
 ]
 
 BLOCK = "{% cache 60, 'menu' %}{{ n }}{% endcache %}"
-
-
-class Counter:
-    """Says how often it was printed, so that what is kept can be told from what is rendered."""
-
-    def __init__(self) -> None:
-        self.times = 0
-
-    def __str__(self) -> str:
-        self.times += 1
-        return str(self.times)
-
-
-@pytest.fixture
-def n() -> Counter:
-    return Counter()
 
 
 class TestKeeping:

@@ -30,6 +30,8 @@ from fragcache.jinja2_templates import add_jinja2
 
 #: An attribute by which a tag names the fragment that it shows.
 SHOWN_FRAGMENT: Final = "fragcache_fragment_name"
+#: One by which a tag says that its body is a hole.
+IS_HOLE: Final = "fragcache_is_hole"
 
 _OPAQUE: Final = (str, Engine, Origin, Token, Parser, BaseContext, Variable)
 
@@ -45,6 +47,9 @@ class Closure:
     codes: list[Callable[..., Any]] = field(default_factory=list)
     #: Names of the fragments it shows.
     fragments: set[str] = field(default_factory=set)
+    #: The paths of variables that it reads, but for those in holes, and the classes of its tags.
+    variables: set[str] = field(default_factory=set)
+    kinds: set[type] = field(default_factory=set)
 
 
 def render(
@@ -186,6 +191,7 @@ class _Walk:
         self.children = children
         #: By id, and held so that no id is used twice.
         self.seen: dict[int, Any] = {}
+        self.is_in_hole = False
 
     def visit(self, part: Any) -> None:
         if id(part) in self.seen or isinstance(part, _OPAQUE):
@@ -194,7 +200,7 @@ class _Walk:
         if isinstance(part, Template):
             self._load(part.name or str(part.source), part)
         elif isinstance(part, FilterExpression):
-            self.visit([function for function, _arguments in part.filters])
+            self._visit_expression(part)
         elif isinstance(part, dict):
             self.visit(list(part.values()))
         elif isinstance(part, FunctionType) or hasattr(part, "__wrapped__"):
@@ -205,7 +211,21 @@ class _Walk:
         elif isinstance(part, Node) or type(part).__module__.startswith("django.template."):
             self._visit_node(part)
 
+    def _visit_expression(self, expression: FilterExpression) -> None:
+        self.visit([function for function, _arguments in expression.filters])
+        if not self.is_in_hole:
+            given = [one for _function, arguments in expression.filters for _, one in arguments]
+            read = [one for one in (expression.var, *given) if isinstance(one, Variable)]
+            self.found.variables.update(str(one.var) for one in read)
+
     def _visit_node(self, node: Any) -> None:
+        former = self.is_in_hole
+        self.is_in_hole = former or getattr(node, IS_HOLE, False)
+        self._visit_parts(node)
+        self.is_in_hole = former
+
+    def _visit_parts(self, node: Any) -> None:
+        self.found.kinds.add(type(node))
         if not type(node).__module__.startswith("django."):
             self.found.codes.append(type(node))
         if isinstance(node, ExtendsNode):

@@ -3,6 +3,14 @@
 from fragcache.checks.caches import check_caches, check_plan
 from fragcache.checks.declarations import check_fragments
 from fragcache.checks.settings import check_settings
+from fragcache.checks.templates import check_templates
 from fragcache.checks.versions import check_versions
 
-__all__ = ["check_caches", "check_fragments", "check_plan", "check_settings", "check_versions"]
+__all__ = [
+    "check_caches",
+    "check_fragments",
+    "check_plan",
+    "check_settings",
+    "check_templates",
+    "check_versions",
+]

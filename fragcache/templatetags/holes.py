@@ -10,7 +10,7 @@ from django.template.exceptions import TemplateSyntaxError
 
 from fragcache import holes
 from fragcache.exceptions import UndefinedArgument
-from fragcache.templates import fingerprint_of, resolve_argument
+from fragcache.templates import IS_HOLE, fingerprint_of, resolve_argument
 
 
 class NocacheNode(Node):
@@ -27,6 +27,7 @@ class NocacheNode(Node):
         self.template_name = template_name
         self.fingerprint = fingerprint
         self.captured = captured
+        setattr(self, IS_HOLE, True)
         holes.compiled(template_name, fingerprint, self)
 
     def render(self, context: Context) -> str:

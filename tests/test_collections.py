@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -312,6 +313,36 @@ class TestTwoConnections:
         assert (collection_version(can), collection_version(kraan)) == before
         assert before[0] != before[1]
 
+    def test_in_a_hundred_schedules_each_commit_is_seen(
+        self, sessions: list[Session], other: Any, commit: Callable[[], None]
+    ) -> None:
+        """Of two connections; by the latest mtime and the count many of them would be missed."""
+        lot = random.Random(2)
+        bands = list(Band.objects.all())
+        missed, missed_by_latest = 0, 0
+        for number in range(100):
+            theirs, ours = lot.sample(list(Session.objects.order_by("pk")), 2)
+            changes: list[Callable[[Session], Any]] = [
+                rename,
+                lambda row: Session.objects.filter(pk=row.pk).update(band=lot.choice(bands)),
+                lambda row: (row.delete(), Session.objects.create(title="new", band=row.band)),
+                lambda row: Session.objects.create(title=f"{number}", band=lot.choice(bands)),  # noqa: B023
+            ]
+            change = lot.choice(changes)
+            other(lambda row=theirs, change=change: change(row))
+            # Without what it touches, for which it would wait.
+            QuerySet(Session).filter(pk=ours.pk).update(title="ours", updated_at=timezone.now())
+            lists = [Session.objects.filter(band=band) for band in bands]
+            before = [(shown(rows), collection_version(rows), latest(rows)) for rows in lists]
+            commit()
+            for rows, (then, version, moment) in zip(lists, before, strict=True):
+                if shown(rows) != then:
+                    missed += collection_version(rows) == version
+                    missed_by_latest += latest(rows) == moment
+
+        assert missed == 0
+        assert missed_by_latest > 10, "else these schedules would show nothing"
+
     def test_distinct_on(self, sessions: list[Session]) -> None:
         newest = Session.objects.order_by("band_id", "-pk").distinct("band_id")
         before = collection_version(newest)
@@ -321,6 +352,11 @@ class TestTwoConnections:
         assert collection_version(newest) != before
 
 
-def latest() -> tuple[Any, int]:
+def shown(rows: QuerySet[Session]) -> list[Any]:
+    """Return all that a list could show."""
+    return list(rows.order_by("pk").values_list("pk", "title", "updated_at"))
+
+
+def latest(rows: QuerySet[Session] = SESSIONS) -> tuple[Any, int]:
     """Return what a version by the latest mtime would be."""
-    return SESSIONS.aggregate(Max("updated_at"))["updated_at__max"], SESSIONS.count()
+    return rows.aggregate(Max("updated_at"))["updated_at__max"], rows.count()

@@ -10,9 +10,16 @@ import pytest
 from django.db import connection, models, transaction
 from django.db.models.signals import post_delete, post_save
 from django.test.utils import CaptureQueriesContext
-from django.utils import translation
+from django.utils import timezone, translation
 
-from fragcache import Fragment, get_fragment, get_fragments, invalidate, invalidate_many
+from fragcache import (
+    Fragment,
+    get_fragment,
+    get_fragments,
+    invalidate,
+    invalidate_many,
+    manifest,
+)
 from fragcache.keys import manifest_key
 from fragcache.slots import head_life
 from fragcache.store import store
@@ -179,6 +186,27 @@ def test_heads_by_a_clock_that_is_ahead_are_replaced(
     invalidate(card, pk)
 
     assert shown(pk) == NOTHING
+
+
+def test_axis_values_that_no_run_warms_are_gone_as_well_where_there_are_stamps(
+    cache_alias: str, declare: Any, templates: Any, artists: list[Artist]
+) -> None:
+    """A page made them; heads can be listed only for the values that are warmed."""
+    templates({"card.html": "{{ artist }}"})
+
+    @declare("card.html", name="library.card", model=Artist)
+    def card(artist: Artist) -> dict[str, Any]:
+        return {"artist": artist}
+
+    pk = artists[0].pk
+    with timezone.override("Asia/Tokyo"):
+        get_fragment(card, pk)
+        manifest.publish(store(), [card])
+        artists[0].delete()
+        invalidate(card, pk)
+
+        with on_target(card.name):
+            assert get_fragment(card.name, pk, default=None) is None
 
 
 @any_cache

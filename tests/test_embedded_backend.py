@@ -5,15 +5,21 @@ from __future__ import annotations
 import functools
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from fragcache import get_fragments
 from fragcache.backends import EmbeddedCache, sqlite_file
+from fragcache.counters import Event
+from fragcache.store import store
 from fragcache.testing.racing import in_children
+from tests.fixtures import happened
 
 
 @pytest.fixture
@@ -248,3 +254,23 @@ def test_clearing_leaves_nothing(path: Path) -> None:
     cache.set_many({"a": b"1", "b": b"2"}, None)
     cache.clear()
     assert cache.get_many(["a", "b"]) == {}
+
+
+@pytest.mark.usefixtures("cards")
+def test_a_page_waits_for_other_writers_no_longer_than_its_budget(
+    settings: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "cache.sqlite3"
+    backend = "fragcache.backends.embedded.EmbeddedCache"
+    settings.CACHES = {**settings.CACHES, "busy": {"BACKEND": backend, "LOCATION": str(path)}}
+    settings.FRAGCACHE = {"CACHE_ALIAS": "busy", "LOCAL_MAX_BYTES": 0, "PAGE_BUDGET": 0.2}
+    assert get_fragments("library.named_card", ["Nina"])
+    with closing(other_connection(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for name in ("Ella", "Etta"):
+            began = time.monotonic()
+            assert get_fragments("library.named_card", [name, "Nina"])[0].startswith(f"<b>{name}")
+            assert time.monotonic() - began < 1
+        assert happened(Event.HIT) >= 1, "reading goes on"
+        other.execute("ROLLBACK")
+    store().writes.close()

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("cards")
 each_server = pytest.mark.parametrize("name", SERVERS)
 #: How often a time is measured before it is believed to be too long: the machine is others' too.
 ATTEMPTS = 4
-#: Seconds in which redis-py reads the certificates for each connection; ours and a probe's.
+#: Seconds in which redis-py reads certificates for each connection; this one and a probe's.
 CONTEXT = 0.1
 
 

@@ -16,6 +16,8 @@ from typing import Final
 
 from django.core.files import locks
 
+from fragcache import deadline
+
 _SCHEMA: Final = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
@@ -47,7 +49,7 @@ class _Open:
 class SQLiteFile:
     """Connections to one file, each used by one thread of one process at a time.
 
-    ``timeout`` is how many seconds a writer waits for the others.
+    ``timeout`` is how many seconds a writer waits for the others; less where a deadline is sooner.
     """
 
     def __init__(self, path: Path, *, max_bytes: int, max_entries: int, timeout: float) -> None:
@@ -80,6 +82,7 @@ class SQLiteFile:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Give a connection in a transaction, which an exception rolls back."""
         with self.reading() as connection:
+            connection.execute(f"PRAGMA busy_timeout = {math.ceil(1000 * self._patience())}")
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
@@ -126,7 +129,7 @@ class SQLiteFile:
             _dispose(opened)
 
     def _open(self) -> _Open:
-        deadline = time.monotonic() + self._timeout
+        until = time.monotonic() + self._patience()
         while True:
             connection, inode = self._connect()
             try:
@@ -136,7 +139,7 @@ class SQLiteFile:
                 if _is_damage(error):
                     self._remove(inode)
                 # Of two processes that create the file SQLite tells one without waiting.
-                elif not _is_busy(error) or time.monotonic() > deadline:
+                elif not _is_busy(error) or time.monotonic() > until:
                     raise self._cannot_be_opened(error) from error
                 time.sleep(_OPEN_POLL)
             else:
@@ -146,11 +149,15 @@ class SQLiteFile:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(
-                self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+                self.path, timeout=self._patience(), isolation_level=None, check_same_thread=False
             )
         except (sqlite3.Error, OSError) as error:
             raise self._cannot_be_opened(error) from error
         return connection, self._inode()
+
+    def _patience(self) -> float:
+        found = deadline.current()
+        return self._timeout if found is None else min(self._timeout, found.left)
 
     def _cannot_be_opened(self, error: Exception) -> sqlite3.OperationalError:
         return sqlite3.OperationalError(

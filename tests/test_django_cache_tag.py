@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import tarfile
 import unittest
@@ -33,8 +32,6 @@ def django_tests(tmp_path: Path) -> Iterator[ModuleType]:
     """The module of Django's source distribution, in which nothing but the library is swapped."""
     archive = Path(sys.prefix, "source", f"django-{django.get_version()}.tar.gz")
     if not archive.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{archive} is absent: make pytest fetches it.")
         pytest.skip("Django's source distribution is absent: make pytest fetches it.")
     with tarfile.open(archive) as source:
         for name in NEEDED:

@@ -157,7 +157,9 @@ def placed(template_name: str | None, fingerprint: str, given: Mapping[str, Any]
                 f"{{% nocache %}} in {template_name} captures {name}={value!r}, which cannot be "
                 f"kept ({error}) Capture texts, numbers, truth values or rows."
             ) from error
-    return recorder.printed(Hole("", template_name, fingerprint, json.dumps(captured)))
+    return recorder.printed(
+        Hole("", template_name, fingerprint, json.dumps(captured) if captured else "")
+    )
 
 
 def shown(html: str, live: Callable[[], Context]) -> str:
@@ -200,6 +202,8 @@ def _empty_template() -> Template:
 
 def _captured(holes: Sequence[Hole]) -> list[dict[str, Any] | None]:
     """Return the variables that each has captured, None where a row is gone; a query per model."""
+    if not any(hole.captured for hole in holes):  # optimisation: most see the page alone
+        return [{} for _hole in holes]
     packed = [json.loads(hole.captured or "{}") for hole in holes]
     loaded = packing.loaded([list(values.values()) for values in packed])
     return [
@@ -214,6 +218,8 @@ def _filled(hole: Hole, values: Mapping[str, Any] | None, context: Context) -> s
     _kept_alive, node = _found(hole, context)
     if node is None or values is None:
         return ""
+    if not values:
+        return str(node.nodelist.render(context))
     with context.push(**values):
         return str(node.nodelist.render(context))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from django.utils.safestring import SafeString
 
-from fragcache import transactions
+from fragcache import conf, transactions
 from fragcache.local import Kept
 from fragcache.page import Page, Wanted, now
 from fragcache.reading.batch import Batch
@@ -15,6 +15,8 @@ from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.reading.standing import standings
 from fragcache.slots import includes_are_current
 from fragcache.tokens import Tokens
+
+_SECOND: Final = 1_000_000
 
 
 class Found(NamedTuple):
@@ -36,6 +38,32 @@ def held(batch: Batch, page: Page) -> list[SafeString] | None:
     current = known_tokens(batch.cache, page, batch.distinct_token_names())
     html = _fresh(batch, local.get_many(batch.local_names(())), current, page)
     return None if None in html else cast("list[SafeString]", html)
+
+
+def held_by_head(batch: Batch, page: Page, keys: Sequence[str]) -> list[Kept] | None:
+    """Return the copies of what the heads under ``keys`` named lately, if the process has all."""
+    local = batch.cache.local
+    if not local.is_on:
+        return None
+    copies = local.get_many(_names_of_heads(batch, keys))
+    if None in copies:
+        return None
+    current = known_tokens(batch.cache, page, batch.distinct_token_names())
+    return None if None in _fresh(batch, copies, current, page) else cast("list[Kept]", copies)
+
+
+def keep_by_head(batch: Batch, keys: Sequence[str], found: Found) -> None:
+    """Keep copies of what heads name for INVALIDATION_LAG: heads move on, unlike entries."""
+    until = now() + int(conf.settings().INVALIDATION_LAG * _SECOND)
+    batch.cache.local.keep(
+        {
+            name: copy._replace(until=min(copy.until, until))
+            for name, copy, html in zip(
+                _names_of_heads(batch, keys), found.copies, found.html, strict=True
+            )
+            if copy is not None and html is not None
+        }
+    )
 
 
 def find(batch: Batch, page: Page, keys: Sequence[str | None]) -> Found:
@@ -79,6 +107,10 @@ def token_pairs(batch: Batch, current: Tokens) -> list[bytes | None]:
         current.pair(*names) if awaited.isdisjoint(names) else None
         for names in map(batch.token_names, range(len(batch.items)))
     ]
+
+
+def _names_of_heads(batch: Batch, keys: Sequence[str]) -> list[tuple[str, str]]:
+    return [(batch.cache.space, key) for key in keys]
 
 
 def _copies(batch: Batch, page: Page, keys: Sequence[str | None]) -> list[Kept | None]:

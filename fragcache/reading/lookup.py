@@ -19,7 +19,7 @@ from fragcache.local import Kept
 from fragcache.page import Page, Wanted
 from fragcache.reading.batch import Batch
 from fragcache.reading.early import about_to_end
-from fragcache.reading.entries import Found, find, held, token_pairs
+from fragcache.reading.entries import Found, find, held, held_by_head, keep_by_head, token_pairs
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.reading.noting import Inner
 from fragcache.reading.standing import standings
@@ -51,7 +51,14 @@ def look_up(batch: Batch, page: Page) -> Lookup:
     if is_by_version(batch):
         return _by_version(batch, page)
     keys = head_keys(batch)
+    may_hold = batch.fragment.is_local and page.memory(batch.cache.space).used is None
+    if may_hold and not is_recording():
+        copies = held_by_head(batch, page, keys)
+        if copies is not None and not about_to_end(batch, page, copies):
+            return Lookup([copy.html for copy in copies], {Event.HIT: len(copies)})
     heads, found = _by_head(batch, page, keys)
+    if may_hold:
+        keep_by_head(batch, keys, found)
     if not batch.fragment.is_local:
         lookup = _served_as_stale(batch, found, page)
         lookup.inner = _inner(batch, found, [head.suffix if head else None for head in heads])

@@ -69,10 +69,12 @@ def write(world: World, process: Process, cell: Cell, way: str, into: Transactio
     world.run(process, change, visit=into and into.visit, transaction=into)
 
 
-def begin(world: World, process: Process, *, is_reading: bool, in_visit: bool) -> None:
+def begin(
+    world: World, process: Process, *, is_reading: bool, in_visit: bool
+) -> Transaction | None:
     """Begin a transaction, perhaps that of the page which the process builds."""
     if len(world.transactions) >= MOST_TRANSACTIONS:
-        return
+        return None
     visits = [v for v in world.visits if v.process is process and v.transaction is None]
     visit = visits[-1] if in_visit and visits else None
     connection = world.database.take()
@@ -91,6 +93,7 @@ def begin(world: World, process: Process, *, is_reading: bool, in_visit: bool) -
     world.transactions.append(opened)
     if visit is not None:
         visit.transaction = opened
+    return opened
 
 
 def end(world: World, opened: Transaction, *, is_kept: bool) -> None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from hypothesis import strategies as st
-
 from tests.truth import events, visiting
-from tests.truth.site import SHOWN, Cell, Shown
+from tests.truth.site import Cell, Shown
 from tests.truth.world import World
 
 
@@ -224,62 +222,59 @@ class Interrupt(NamedTuple):
         world.plan(self.gap, lambda: self.event.occur(world))
 
 
-def _of(kind: type[Happening], *fields: st.SearchStrategy[object]) -> st.SearchStrategy[Happening]:
-    return st.builds(kind, *fields)
+class Interrupted(NamedTuple):
+    """Something happens in the midst of something else."""
+
+    gap: int
+    event: Happening
+    operation: Happening
+
+    def occur(self, world: World) -> None:
+        world.plan(self.gap, lambda: self.event.occur(world))
+        self.operation.occur(world)
 
 
-_N = st.integers(0, 5)
-_FLAG = st.booleans()
-_NONE = st.none()
-_WAY = st.sampled_from(events.WAYS)
-_KIND = st.sampled_from(["session", "band", "artist"])
-_LOST = st.sampled_from(["entry", "head", "token", "manifest", "lease"])
-_PAUSE = st.sampled_from(events.PAUSES)
-_AHEAD = st.sampled_from(events.STEPS)
-PLACES = st.sampled_from(SHOWN)
-_SHOWN = st.one_of(_NONE, _NONE, PLACES)
-_CELL = st.one_of(_NONE, _NONE, st.sampled_from(events.CELLS))
+class SlowPage(NamedTuple):
+    """A page of which a view loads objects first, and the answer takes its time."""
 
-_WRITE = _of(Write, _N, _CELL, _WAY)
-_PAGES = (
-    _of(BeginPage, _N, _SHOWN),
-    _of(WholePage, _N, _SHOWN),
-    _of(Read, _N, _SHOWN),
-    _of(OpenPage, _N, _KIND),
-    _of(ClosePage, _N),
-)
-_IN_THE_MIDST = st.one_of(
-    *(_WRITE,) * 3,
-    _of(End, _N, _FLAG),
-    _of(WholePage, _N, _NONE),
-    _of(Warm, _N, _NONE, _FLAG),
-    _of(Evict, _LOST, _N, _FLAG),
-    _of(Push, _N, _NONE, _FLAG, _FLAG),
-    _of(Pause, _PAUSE),
-    _of(Kill, _N),
-)
-_TROUBLE = st.one_of(
-    _of(StepClock, st.one_of(_NONE, _N), _AHEAD),
-    _of(Kill, _N),
-    _of(Deploy, _N),
-    _of(Rotate, _N),
-    _of(Restart),
-)
+    process: int
+    kind: str
+    before: list[Happening]
+    shown: Shown | None
+    after: list[Happening]
 
-#: What happens often stands there several times.
-HAPPENINGS: st.SearchStrategy[Happening] = st.one_of(
-    _of(Pause, _PAUSE),  # the simplest example is as many of the first
-    *(_WRITE,) * 2,
-    *(_of(WriteInTransaction, _N, _N, _CELL, _WAY),) * 2,
-    *_PAGES * 2,
-    *(_of(Interrupt, st.integers(0, 5), _IN_THE_MIDST),) * 4,
-    *(_of(Warm, _N, _SHOWN, _FLAG),) * 2,
-    _of(Begin, _N, _FLAG, _FLAG),
-    _of(End, _N, _FLAG),
-    _of(Enlist, _N, st.sampled_from(events.MUSICIANS)),
-    _of(Load, _N, _KIND),
-    _of(ReadOnTarget, _SHOWN),
-    _of(Push, _N, _SHOWN, _FLAG, _FLAG),
-    _of(Evict, _LOST, _N, _FLAG),
-    _TROUBLE,
-)
+    def occur(self, world: World) -> None:
+        visit = visiting.open_page(world, world.process(self.process))
+        if visit is None:
+            return
+        visiting.load(world, visit, self.kind)
+        for event in self.before:
+            event.occur(world)
+        if visit in world.visits:
+            visiting.read(world, visit, self.shown or world.subject)
+        for event in self.after:
+            event.occur(world)
+        if visit in world.visits:
+            visiting.close_page(world, visit)
+
+
+class SlowTransaction(NamedTuple):
+    """A transaction that changes a row early, and ends late."""
+
+    process: int
+    number: int
+    cell: Cell | None
+    meanwhile: list[Happening]
+    is_kept: bool
+
+    def occur(self, world: World) -> None:
+        process = world.process(self.process)
+        opened = events.begin(world, process, in_visit=False, is_reading=False)
+        if opened is None:
+            return
+        cell = self.cell or world.cell(self.number)
+        events.write(world, process, cell, "save", opened)
+        for event in self.meanwhile:
+            event.occur(world)
+        if opened in world.transactions:
+            events.end(world, opened, is_kept=self.is_kept)

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.truth.happenings import HAPPENINGS, PLACES, Happening
+from tests.truth.chances import HAPPENINGS, PLACES
+from tests.truth.happenings import Happening
 from tests.truth.site import Shown
 from tests.truth.visiting import settle
 from tests.truth.world import World

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.core.signals import request_finished, request_started
 
 from fragcache.entry import Entry
@@ -91,16 +93,19 @@ class Page:
 
 
 _current: ContextVar[Page | None] = ContextVar("fragcache_page", default=None)
+#: Of ASGI, by what asgiref tells requests apart. Django 5.2 tells of their beginning in a task of
+#: its own, whose context ends with it.
+_of_requests: WeakKeyDictionary[ThreadSensitiveContext, Page] = WeakKeyDictionary()
 
 
 def current() -> Page:
     """Return the page being built, or one that begins now."""
-    return _current.get() or outside()
+    return active() or outside()
 
 
 def active() -> Page | None:
     """Return the page being built; None outside of a request and of any call."""
-    return _current.get()
+    return _current.get() or (_of_requests.get(request) if (request := _asgi_request()) else None)
 
 
 def outside() -> Page:
@@ -140,13 +145,23 @@ def _begin(*, is_request: bool) -> Page:
     return Page(began=time.monotonic(), began_at=now(), is_request=is_request)
 
 
+def _asgi_request() -> ThreadSensitiveContext | None:
+    found: ThreadSensitiveContext | None = SyncToAsync.thread_sensitive_context.get(None)
+    return found
+
+
 def _request_began(**_kwargs: object) -> None:
-    _current.set(of_request())
+    page = of_request()
+    _current.set(page)
+    if (request := _asgi_request()) is not None:
+        _of_requests[request] = page
 
 
 def _request_ended(**_kwargs: object) -> None:
-    ended = _current.get()
+    ended = active()
     _current.set(None)
+    if (request := _asgi_request()) is not None:
+        _of_requests.pop(request, None)
     if ended is not None:
         ended.finish()
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.cutter import Cutter
+from tests.lines import LineProcess
 from tests.shop import NUMBERS
-from tests.test_warm_processes import ROOT, Shop
+from tests.test_warm_processes import Shop
 
 BATCH = 4
 ARGUMENTS = ("shop.offer", "--batch-size", str(BATCH))
@@ -23,33 +19,15 @@ ARGUMENTS = ("shop.offer", "--batch-size", str(BATCH))
 LOCK_LIFE = "0.3"
 
 
-class Stem:
+class Stem(LineProcess):
     """A process that forks runs; a context manager."""
 
     def __init__(self, shop: Shop, lock: str, directory: Path) -> None:
-        self._environment = shop.environment | {"SHOP_LOCK": lock, "SHOP_LOCK_LIFE": LOCK_LIFE}
+        environment = shop.environment | {"SHOP_LOCK": lock, "SHOP_LOCK_LIFE": LOCK_LIFE}
+        super().__init__("tests.stem", environment)
         self._is_freed_at_once = lock != "cache"
         self._directory = directory
         self._prefix = ""
-
-    def __enter__(self) -> Stem:
-        self._popen = subprocess.Popen(
-            [sys.executable, "-m", "tests.stem"],
-            cwd=ROOT,
-            env=os.environ | self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._popen.communicate()
 
     def count_steps(self) -> int:
         """Return of how many steps a run consists that nobody kills."""
@@ -125,12 +103,7 @@ class Stem:
     def _do(self, what: str, name: str, **task: Any) -> dict[str, Any]:
         task = {"settings": {}} | task
         task |= {"do": what, "prefix": self._prefix, "log": str(self._log(name))}
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        self._popen.stdin.write(json.dumps(task) + "\n")
-        self._popen.stdin.flush()
-        found: dict[str, Any] = json.loads(self._popen.stdout.readline())
-        return found
+        return self.ask(task)
 
     def _rendered(self, name: str) -> list[int]:
         log = self._log(name)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from tests.test_warm_processes import ROOT, Shop
+from tests.lines import LineProcess
+from tests.test_warm_processes import Shop
 
 #: Seconds that a render takes.
 RENDER = 0.2
@@ -49,31 +45,12 @@ class Stampede:
         return sum(counts.get(event, 0) for counts in self.counted)
 
 
-class Herd:
+class Herd(LineProcess):
     """A process that forks stampedes over one cache; a context manager."""
 
     def __init__(self, shop: Shop, directory: Path) -> None:
-        self._environment = shop.environment
+        super().__init__("tests.herd", shop.environment)
         self._directory = directory
-
-    def __enter__(self) -> Herd:
-        self._popen = subprocess.Popen(
-            [sys.executable, "-m", "tests.herd"],
-            cwd=ROOT,
-            env=os.environ | self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._popen.communicate()
 
     def check_kill(self, seconds: float) -> Stampede:
         """Kill the renderer so many seconds after it began; check what the others are answered."""
@@ -97,11 +74,7 @@ class Herd:
         }
         given |= task | {"fragment": fragment, "prefix": prefix, "cap": CAP}
         given |= {"log": str(self._directory / prefix)}
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        self._popen.stdin.write(json.dumps(given) + "\n")
-        self._popen.stdin.flush()
-        found = json.loads(self._popen.stdout.readline())
+        found = self.ask(given)
         living = [one for one in found["visitors"] if one["pid"] != found["killed"]]
         answers = [answer for visitor in living for answer in visitor["answers"]]
         number = sum(given["threads"]) - (found["killed"] is not None)

@@ -25,6 +25,7 @@ from django.utils.functional import cached_property
 
 from fragcache.backends import raw
 from fragcache.backends.base import Advance, BulkBackend, NodeLost, ServerStats, advances_over
+from fragcache.backends.options import options_of
 
 try:
     import pymemcache  # noqa: F401
@@ -68,14 +69,8 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
     )
 
     def __init__(self, server: str | Sequence[str], params: dict[str, Any]) -> None:
-        given = params.get("OPTIONS") or {}
-        for name in given:
-            if name not in (*DEFAULT_OPTIONS, *_FURTHER_OPTIONS):
-                raise ImproperlyConfigured(
-                    f"OPTIONS[{name!r}] is none of MemcachedCache's of fragcache. It takes "
-                    f"{', '.join([*DEFAULT_OPTIONS, *_FURTHER_OPTIONS])}."
-                )
-        options = {**DEFAULT_OPTIONS, **given}
+        name = "MemcachedCache's of fragcache"
+        options = options_of(name, params, DEFAULT_OPTIONS, _FURTHER_OPTIONS)
         self.max_value_bytes = options.pop("max_value_bytes")
         self._dead_timeout = options.pop("dead_timeout")
         super().__init__(server, {**params, "OPTIONS": {}})

@@ -21,6 +21,7 @@ from pymemcache.exceptions import (
     MemcacheUnknownError,
 )
 
+from fragcache.backends.names import connected
 from fragcache.backends.pieces import in_pieces
 from fragcache.backends.timed_socket import TimedSocket, TimedTLSSocket, connecting
 
@@ -55,6 +56,7 @@ class Connection(Client):  # type: ignore[misc]
 
     sock: Any
     connect_timeout: float | None
+    server: Any
 
     _awaited = 0
     #: What the server sent beyond the replies that were awaited.
@@ -132,14 +134,26 @@ class Connection(Client):  # type: ignore[misc]
         super().close()
 
     def _connect_in_time(self) -> None:
+        given = self.server
+        try:
+            if isinstance(given, tuple) and not self.tls_context:
+                connected(given[0], self.connect_timeout, self._connect_to)
+            else:  # a certificate is for a name, which pymemcache looks up itself
+                self._connect_to(None)
+        finally:
+            self.server = given
+        kind = TimedTLSSocket if isinstance(self.sock, ssl.SSLSocket) else TimedSocket
+        self.sock = kind.over(self.sock)
+
+    def _connect_to(self, address: str | None) -> None:
+        if address is not None:
+            self.server = address, self.server[1]
         usual = self.connect_timeout
         with connecting(usual) as self.connect_timeout:
             try:
                 self._connect()
             finally:
                 self.connect_timeout = usual
-        kind = TimedTLSSocket if isinstance(self.sock, ssl.SSLSocket) else TimedSocket
-        self.sock = kind.over(self.sock)
 
     def _receive(self) -> bytes:
         data: bytes = self.sock.recv(_READ_BYTES)

@@ -17,6 +17,7 @@ from redis.retry import Retry
 from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
 from fragcache.backends import raw
+from fragcache.backends.names import connected
 from fragcache.backends.timed_socket import TimedSocket, TimedTLSSocket, connecting
 
 if TYPE_CHECKING:
@@ -153,6 +154,14 @@ class TimedConnection(_Nameless, Connection):
     """A connection that keeps to the deadline in force, also while it connects."""
 
     def _connect(self) -> TimedSocket:
+        given = self.host
+        try:
+            return connected(given, self.socket_connect_timeout, self._connected)
+        finally:
+            self.host = given
+
+    def _connected(self, address: str) -> TimedSocket:
+        self.host = address
         usual = self.socket_connect_timeout
         with connecting(usual) as self.socket_connect_timeout:
             try:

@@ -22,6 +22,7 @@ from django.utils.functional import cached_property
 from fragcache import local
 from fragcache.backends import raw
 from fragcache.backends.base import Advance, BulkBackend, NodeLost, ServerStats, horizon
+from fragcache.backends.options import options_of
 
 try:
     from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -59,14 +60,7 @@ class RedisClusterCache(BulkBackend):
 
     def __init__(self, server: str | Sequence[str], params: dict[str, Any]) -> None:
         super().__init__(params)
-        given = params.get("OPTIONS") or {}
-        for name in given:
-            if name not in (*DEFAULT_OPTIONS, *_FURTHER_OPTIONS):
-                raise ImproperlyConfigured(
-                    f"OPTIONS[{name!r}] is none of RedisClusterCache's. It takes "
-                    f"{', '.join([*DEFAULT_OPTIONS, *_FURTHER_OPTIONS])}."
-                )
-        options = {**DEFAULT_OPTIONS, **given}
+        options = options_of("RedisClusterCache's", params, DEFAULT_OPTIONS, _FURTHER_OPTIONS)
         self.max_value_bytes = options.pop("MAX_VALUE_BYTES")
         further = options.pop("CONNECTION_POOL_KWARGS")
         self._options = {name.lower(): value for name, value in options.items()} | further

@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.server("postgresql"),
     pytest.mark.leases,
 ]
-SEED = 20261121
+SEED = 1
 STEPS = 10_000
 
 

@@ -12,10 +12,10 @@ from fragcache.declarations import FunctionFragment
 from tests.library.models import Artist
 from tests.studio.models import Musician
 from tests.truth import events, visiting
+from tests.truth.compounds import Interrupt
 from tests.truth.happenings import (
     Begin,
     Happening,
-    Interrupt,
     Load,
     OpenPage,
     StepClock,

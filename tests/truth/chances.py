@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from tests.truth import events
+from tests.truth import events, troubles
+from tests.truth.compounds import Interrupt, Interrupted, SlowPage, SlowTransaction
 from tests.truth.happenings import (
     Begin,
     BeginPage,
@@ -14,8 +15,6 @@ from tests.truth.happenings import (
     Enlist,
     Evict,
     Happening,
-    Interrupt,
-    Interrupted,
     Kill,
     Load,
     OpenPage,
@@ -25,8 +24,6 @@ from tests.truth.happenings import (
     ReadOnTarget,
     Restart,
     Rotate,
-    SlowPage,
-    SlowTransaction,
     StepClock,
     Warm,
     WholePage,
@@ -43,8 +40,8 @@ _MOSTLY = st.sampled_from([True, True, True, False])
 _WAY = st.sampled_from(events.WAYS)
 _KIND = st.sampled_from(["session", "band", "artist"])
 _LOST = st.sampled_from(["entry", "head", "token", "manifest", "lease"])
-_PAUSE = st.sampled_from(events.PAUSES)
-_AHEAD = st.sampled_from(events.STEPS)
+_PAUSE = st.sampled_from(troubles.PAUSES)
+_AHEAD = st.sampled_from(troubles.STEPS)
 # None: what most of the events are about.
 _SHOWN = st.one_of(st.none(), st.none(), PLACES)
 _CELL = st.one_of(st.none(), st.none(), st.sampled_from(events.CELLS))

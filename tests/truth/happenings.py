@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from tests.truth import events, visiting
+from tests.truth import events, troubles, visiting
 from tests.truth.site import Cell, Shown
 from tests.truth.world import World
 
@@ -162,14 +162,14 @@ class Evict(NamedTuple):
     is_all: bool
 
     def occur(self, world: World) -> None:
-        events.lose(world, self.kind, self.number, is_all=self.is_all)
+        troubles.lose(world, self.kind, self.number, is_all=self.is_all)
 
 
 class Pause(NamedTuple):
     seconds: float
 
     def occur(self, world: World) -> None:
-        events.pause(world, self.seconds)
+        troubles.pause(world, self.seconds)
 
 
 class StepClock(NamedTuple):
@@ -179,7 +179,7 @@ class StepClock(NamedTuple):
 
     def occur(self, world: World) -> None:
         process = None if self.process is None else world.process(self.process)
-        events.step_clock(world, process, self.ahead)
+        troubles.step_clock(world, process, self.ahead)
 
 
 class Kill(NamedTuple):
@@ -188,93 +188,25 @@ class Kill(NamedTuple):
     process: int
 
     def occur(self, world: World) -> None:
-        events.kill(world, world.process(self.process))
+        troubles.kill(world, world.process(self.process))
 
 
 class Deploy(NamedTuple):
     process: int
 
     def occur(self, world: World) -> None:
-        events.deploy(world, world.process(self.process))
+        troubles.deploy(world, world.process(self.process))
 
 
 class Rotate(NamedTuple):
     process: int
 
     def occur(self, world: World) -> None:
-        events.rotate(world, world.process(self.process))
+        troubles.rotate(world, world.process(self.process))
 
 
 class Restart(NamedTuple):
     """The cache server is empty."""
 
     def occur(self, world: World) -> None:
-        events.restart(world)
-
-
-class Interrupt(NamedTuple):
-    """Something happens in the midst of what comes next, after so many exchanges with servers."""
-
-    gap: int
-    event: Happening
-
-    def occur(self, world: World) -> None:
-        world.plan(self.gap, lambda: self.event.occur(world))
-
-
-class Interrupted(NamedTuple):
-    """Something happens in the midst of something else."""
-
-    gap: int
-    event: Happening
-    operation: Happening
-
-    def occur(self, world: World) -> None:
-        world.plan(self.gap, lambda: self.event.occur(world))
-        self.operation.occur(world)
-
-
-class SlowPage(NamedTuple):
-    """A page of which a view loads objects first, and the answer takes its time."""
-
-    process: int
-    kind: str
-    before: list[Happening]
-    shown: Shown | None
-    after: list[Happening]
-
-    def occur(self, world: World) -> None:
-        visit = visiting.open_page(world, world.process(self.process))
-        if visit is None:
-            return
-        visiting.load(world, visit, self.kind)
-        for event in self.before:
-            event.occur(world)
-        if visit in world.visits:
-            visiting.read(world, visit, self.shown or world.subject)
-        for event in self.after:
-            event.occur(world)
-        if visit in world.visits:
-            visiting.close_page(world, visit)
-
-
-class SlowTransaction(NamedTuple):
-    """A transaction that changes a row early, and ends late."""
-
-    process: int
-    number: int
-    cell: Cell | None
-    meanwhile: list[Happening]
-    is_kept: bool
-
-    def occur(self, world: World) -> None:
-        process = world.process(self.process)
-        opened = events.begin(world, process, in_visit=False, is_reading=False)
-        if opened is None:
-            return
-        cell = self.cell or world.cell(self.number)
-        events.write(world, process, cell, "save", opened)
-        for event in self.meanwhile:
-            event.occur(world)
-        if opened in world.transactions:
-            events.end(world, opened, is_kept=self.is_kept)
+        troubles.restart(world)

@@ -69,7 +69,7 @@ def run(made: World, figures: Figures, *, steps: int, shrinks: bool = True) -> I
         machine = _machine(made, figures.seed + number)
         began = time.perf_counter()
         try:
-            run_state_machine_as_test(machine, settings=_how(shrinks=shrinks))
+            run_state_machine_as_test(machine, settings=_how(steps - figures.steps, shrinks))
         finally:
             figures.examples += machine.examples - 1  # the simplest one is always the same
             figures.steps += machine.steps
@@ -82,9 +82,9 @@ def _machine(made: World, seed: int) -> Any:
     return hypothesis.seed(seed)(type("Site", (Machine,), {"world": made}))
 
 
-def _how(*, shrinks: bool) -> hypothesis.settings:
+def _how(steps: int, shrinks: bool) -> hypothesis.settings:
     return hypothesis.settings(
-        max_examples=BATCH,
+        max_examples=min(BATCH, 2 + steps // STEPS),
         stateful_step_count=STEPS,
         phases=[Phase.generate, Phase.shrink] if shrinks else [Phase.generate],
         database=None,

@@ -82,8 +82,8 @@ class World:
         self.errors: list[Exception] = []
         self.visits: list[Visit] = []
         self.transactions = []
-        #: Primary keys of the artists that were changed, and are yet to be invalidated.
         self.processes: list[Process] = []
+        #: Primary keys of the artists that were changed, and are yet to be invalidated.
         self.owed: set[int] = set()
         #: Which copy of tokens was lost, of three.
         self.copies_lost: int | None = None

@@ -66,6 +66,8 @@ class Page:
     is_visited: bool = True
     #: Seconds that were waited for caches.
     waited: float = 0.0
+    #: Whether something that it had written was rolled back: what it has read may be that.
+    has_rolled_back: bool = False
     #: Whether someone learns what the page asks for.
     is_learned: bool = False
     memories: dict[str, Memory] = field(default_factory=dict)

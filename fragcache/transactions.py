@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar, Final
 from weakref import WeakSet
 
@@ -19,6 +20,7 @@ _READING: Final = re.compile(
     r"[\s(]*(SELECT|BEGIN|SAVEPOINT|RELEASE|ROLLBACK|SET|SHOW|EXPLAIN|DECLARE|FETCH)\b",
     re.IGNORECASE,
 )
+_ROLLING_BACK: Final = re.compile(r"\s*ROLLBACK\b", re.IGNORECASE)
 #: By alias, the outermost atomic block that has written; per thread, as connections are.
 _written = Local(thread_critical=True)
 
@@ -47,6 +49,8 @@ def has_written() -> bool:
 
 def is_committed(current: page.Page) -> bool:
     """Whether what this thread reads of the database is committed, and not older than the page."""
+    if current.has_rolled_back:
+        return False
     if not is_open():
         return True
     # A transaction's snapshot is as old as the transaction, which began within the request.
@@ -115,6 +119,9 @@ def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
     if not _is_watched(connection):
         # In front: Django's execute_wrapper() takes its own from the end of the list.
         connection.execute_wrappers.insert(0, _note_statement)
+        # What ends the outermost block is no statement that a wrapper sees.
+        rollback = partial(_rolled_back, connection, connection.rollback)
+        connection.rollback = rollback  # type: ignore[method-assign]
 
 
 def _is_watched(connection: BaseDatabaseWrapper) -> bool:
@@ -126,10 +133,25 @@ def _note_statement(
 ) -> Any:
     connection = context["connection"]
     databases.note(connection.alias)
-    if connection.atomic_blocks and not _READING.match(str(sql)):
+    if connection.atomic_blocks and _ROLLING_BACK.match(str(sql)):
+        _note_rollback(connection)
+    elif connection.atomic_blocks and not _READING.match(str(sql)):
         # With the page, since a decorator enters one block for every call.
         setattr(_written, connection.alias, (_outermost(connection), page.current()))
     return execute(sql, params, many, context)
+
+
+def _rolled_back(connection: BaseDatabaseWrapper, rollback: Callable[[], None]) -> None:
+    _note_rollback(connection)
+    rollback()
+
+
+def _note_rollback(connection: BaseDatabaseWrapper) -> None:
+    """Tell the page that has written what is rolled back."""
+    current = page.active()
+    written = _written_by(connection)
+    if current is not None and written is not None and written[1] is current:
+        current.has_rolled_back = True
 
 
 def _is_managed_by_hand(connection: BaseDatabaseWrapper) -> bool:

@@ -1,4 +1,4 @@
-"""Where promise T1 ends: stories that the machine leaves out, each told until it ends well."""
+"""Stories that the machine leaves out: two that end well, and where promise T1 ends."""
 
 from __future__ import annotations
 
@@ -91,7 +91,6 @@ def test_a_run_whose_items_carry_what_was_changed_meanwhile(site: World) -> None
         visiting.whole_page(site, site.processes[2], PORTRAIT)
 
 
-@ends("objects that a transaction has loaded are not known to be of one that was rolled back")
 def test_a_page_that_shows_what_its_transaction_had_written(site: World) -> None:
     let(
         site,
@@ -103,7 +102,6 @@ def test_a_page_that_shows_what_its_transaction_had_written(site: World) -> None
     roll_back_and_read(site, PORTRAIT)
 
 
-@ends("what is stored under a version that was rolled back is there when a row gets that version")
 def test_a_version_that_returns_while_the_databases_clock_is_behind(site: World) -> None:
     let(
         site,

@@ -13,6 +13,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.server("postgresql"),
     pytest.mark.leases,
+    pytest.mark.no_cover,  # which would double its time
 ]
 SEED = 1
 STEPS = 10_000

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
 from django.utils.safestring import SafeString
 
 from fragcache import conf, transactions
-from fragcache.local import Kept
+from fragcache.local import Conditions, Kept
 from fragcache.page import Page, Wanted, now
 from fragcache.reading.batch import Batch
 from fragcache.reading.fetching import fetch, known_tokens
@@ -137,35 +137,31 @@ def _fresh(
         return [None] * len(copies)
     moment = now()
     pairs = token_pairs(batch, current)
+    nested: list[bytes] = []
     html = [
         copy.html
         if copy is not None
         and copy.tokens == pair
         and moment <= copy.until
-        and (copy.conditions is None or _is_of_this_code(batch, copy.conditions.includes))
+        and (copy.conditions is None or _is_of_this_code(batch, copy.conditions, nested))
         else None
         for copy, pair in zip(copies, pairs, strict=True)
     ]
-    shown = {
-        position: copy.conditions.dependencies
-        for position, copy in enumerate(copies)
-        if copy is not None
-        and copy.conditions is not None
-        and copy.conditions.dependencies is not None
-        and html[position] is not None
-    }
-    for position in _changed(batch, shown, page) if shown else ():
-        html[position] = None
+    if nested:  # optimisation: most show no others, which costs them nothing
+        source = None if batch.fragment.is_local else batch.cache
+        standing = standings(set(nested), page, source=source)
+        for position, copy in enumerate(copies):
+            shown = copy and copy.conditions and copy.conditions.dependencies
+            if shown in standing and not standing[shown].is_current:
+                html[position] = None
     return html
 
 
-def _changed(batch: Batch, shown: Mapping[int, bytes], page: Page) -> list[int]:
-    """Return the positions of entries that show inner instances which have changed."""
-    source = None if batch.fragment.is_local else batch.cache
-    standing = standings(set(shown.values()), page, source=source)
-    return [position for position, one in shown.items() if not standing[one].is_current]
+def _is_of_this_code(batch: Batch, conditions: Conditions, nested: list[bytes]) -> bool:
+    """Whether the templates that a variable chose are current; a target has none to compare.
 
-
-def _is_of_this_code(batch: Batch, includes: bytes | None) -> bool:
-    """Whether the templates that a variable chose are current; a target has none to compare."""
-    return not batch.fragment.is_local or includes_are_current(includes)
+    What the entry shows of inner instances is added to ``nested``.
+    """
+    if conditions.dependencies is not None:
+        nested.append(conditions.dependencies)
+    return not batch.fragment.is_local or includes_are_current(conditions.includes)

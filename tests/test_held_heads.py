@@ -96,7 +96,7 @@ def test_what_is_about_to_end_is_renewed_early(
     hits: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get_fragment(hits, 1)
-    monkeypatch.setattr(early.costs, "usual", lambda _name: 1000.0)
+    monkeypatch.setattr(early.costs, "usual", lambda _name: 1e12)
     with in_request():
         assert get_fragment(hits, 1) == "1:1"
     assert happened(Event.RENDERED, "library.hits") == 2

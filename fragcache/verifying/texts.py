@@ -7,7 +7,7 @@ from fragcache.holed import Hole, Holed, html_of
 
 
 def text_of(html: str) -> str:
-    """Return HTML with its holes named: ``[csrf_token]``, ``[nocache in card.html 9f86 {}]``."""
+    """Return HTML with its holes named: ``[csrf_token]``, ``[nocache in card.html 9f86]``."""
     if not isinstance(html, Holed):
         return html
     parts = [html.pieces[0]]
@@ -27,4 +27,5 @@ def text_of_entry(entry: Entry) -> str:
 def _named(hole: Hole) -> str:
     if hole.variable:
         return f"[{hole.variable}]"
-    return f"[nocache in {hole.template_name} {hole.fingerprint} {hole.captured}]"
+    told = ["nocache in", hole.template_name, hole.fingerprint, hole.captured]
+    return f"[{' '.join(str(part) for part in told if part)}]"

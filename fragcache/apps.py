@@ -23,5 +23,6 @@ class FragcacheConfig(AppConfig):
         checks.register(own_checks.check_plan, checks.Tags.database)
         checks.register(own_checks.check_fragments, checks.Tags.templates)
         checks.register(own_checks.check_versions, checks.Tags.models)
-        # Not among those of templates: it compiles many, which is nothing for each warm_fragments.
+        # Not for each warm_fragments: advice, of which one compiles many templates.
+        checks.register(own_checks.check_extent, "fragcache")
         checks.register(own_checks.check_templates, "fragcache")

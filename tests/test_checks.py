@@ -642,6 +642,31 @@ def test_each_wrong_declaration_has_its_message(declare: Declare, templates: Tem
     assert [message.msg.partition(":")[0] for message in messages()] == ["library.b", "library.c"]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "number"), [((10, 10), None), ((10, 11), "110"), ((2, 1000), "2,000")]
+)
+def test_w012_more_entries_for_each_item_than_are_meant(
+    declare: Declare, templates: Templates, sizes: tuple[int, int], number: str | None
+) -> None:
+    templates({"card.html": "{{ size }}"})
+    choices = {"size": range(sizes[0]), "colour": range(sizes[1])}
+
+    @declare("card.html", name="library.card", items=Artist.objects.all, choices=choices)
+    def card(artist: Artist, size: int, colour: int) -> dict[str, Any]:
+        return {"size": size}
+
+    found = messages()
+    if number is None:
+        assert found == []
+        return
+    said = only(found)
+    assert said.id == "fragcache.W012"
+    product = f"1 language x 1 time_zone x {sizes[0]:,} size x {sizes[1]:,} colour."
+    assert said.text == (
+        f"library.card: warm_fragments makes {number} entries for each item: {product}"
+    )
+
+
 class TestVersionsThatStayBehind:
     @pytest.mark.parametrize(
         ("model", "paths"),

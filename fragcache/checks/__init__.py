@@ -2,12 +2,14 @@
 
 from fragcache.checks.caches import check_caches, check_plan
 from fragcache.checks.declarations import check_fragments
+from fragcache.checks.extent import check_extent
 from fragcache.checks.settings import check_settings
 from fragcache.checks.templates import check_templates
 from fragcache.checks.versions import check_versions
 
 __all__ = [
     "check_caches",
+    "check_extent",
     "check_fragments",
     "check_plan",
     "check_settings",

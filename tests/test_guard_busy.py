@@ -25,7 +25,10 @@ from tests.pages import SERVERS
 from tests.processes import Server
 from tests.threads import at_once, busy_threads
 
-pytestmark = pytest.mark.usefixtures("cards")
+pytestmark = [
+    pytest.mark.usefixtures("cards"),
+    pytest.mark.no_cover,  # which would be most of the time that is measured
+]
 
 StartServer = Callable[[str], Server]
 

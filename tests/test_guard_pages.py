@@ -30,7 +30,10 @@ from tests.fixtures import happened
 from tests.pages import SERVERS
 from tests.processes import Server
 
-pytestmark = pytest.mark.usefixtures("cards", "rows")
+pytestmark = [
+    pytest.mark.usefixtures("cards", "rows"),
+    pytest.mark.no_cover,  # which would be most of the time that is measured
+]
 
 #: How often a time is measured before it is believed to be too long: the machine is others' too.
 ATTEMPTS = 4

@@ -20,7 +20,10 @@ from tests.fixtures import happened
 from tests.pages import SERVERS
 from tests.processes import Server
 
-pytestmark = pytest.mark.usefixtures("cards")
+pytestmark = [
+    pytest.mark.usefixtures("cards"),
+    pytest.mark.no_cover,  # which would be most of the time that is measured
+]
 
 StartServer = Callable[[str], Server]
 

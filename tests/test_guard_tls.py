@@ -30,7 +30,10 @@ from tests.pages import SERVERS
 from tests.processes import Server
 from tests.tls import TLSRelay
 
-pytestmark = pytest.mark.usefixtures("cards")
+pytestmark = [
+    pytest.mark.usefixtures("cards"),
+    pytest.mark.no_cover,  # which would be most of the time that is measured
+]
 
 each_server = pytest.mark.parametrize("name", SERVERS)
 #: How often a time is measured before it is believed to be too long: the machine is others' too.

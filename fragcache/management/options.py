@@ -17,7 +17,32 @@ def add_options(parser: ArgumentParser) -> None:
     _add_selection(parser)
     _add_work(parser)
     _add_bounds(parser)
-    _add_output(parser)
+    add_output(parser)
+
+
+def add_axis(parser: ArgumentParser) -> None:
+    """Add what restricts a command to some values of axes."""
+    parser.add_argument(
+        "--axis",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="Only this value of an axis, such as language=de; may be repeated.",
+    )
+
+
+def add_output(parser: ArgumentParser) -> None:
+    """Add what says how a command tells what it does."""
+    parser.add_argument("--json", action="store_true", help="Print one JSON document.")
+    parser.add_argument(
+        "--progress",
+        action="store_true",
+        default=None,
+        help="Show progress; default on a terminal.",
+    )
+    parser.add_argument(
+        "--no-progress", action="store_false", dest="progress", help="Show no progress."
+    )
 
 
 def at_least(least: Number, kind: Callable[[str], Number]) -> Callable[[str], Number]:
@@ -47,13 +72,7 @@ def _add_selection(parser: ArgumentParser) -> None:
         help="All but this app or fragment; may be repeated.",
     )
     parser.add_argument("--items", nargs="+", metavar="PK", help="Only these items.")
-    parser.add_argument(
-        "--axis",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="Only this value of an axis, such as language=de; may be repeated.",
-    )
+    add_axis(parser)
     parser.add_argument("--using", metavar="ALIAS", help="The cache alias to fill.")
 
 
@@ -117,19 +136,6 @@ def _add_bounds(parser: ArgumentParser) -> None:
         type=at_least(0.0, float),
         metavar="S",
         help="Wait up to S seconds for another run, or the workers, to end; else leave at once.",
-    )
-
-
-def _add_output(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="Print one JSON document.")
-    parser.add_argument(
-        "--progress",
-        action="store_true",
-        default=None,
-        help="Show progress; default on a terminal.",
-    )
-    parser.add_argument(
-        "--no-progress", action="store_false", dest="progress", help="Show no progress."
     )
 
 

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from fragcache import registry
 from fragcache.declarations import Fragment
 from fragcache.exceptions import InvalidArguments, UnknownFragment
-from fragcache.management.options import at_least
+from fragcache.management.options import add_axis, add_output, at_least
 from fragcache.management.progress import Progress
 from fragcache.management.selection import axis_values_of, check_alias, named
 from fragcache.management.signals import Signals
@@ -50,20 +50,14 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="Choose as the run did that printed this seed."
     )
-    parser.add_argument(
-        "--axis",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="Only this value of an axis, such as language=de; may be repeated.",
-    )
+    add_axis(parser)
     parser.add_argument("--using", metavar="ALIAS", help="The cache alias to look into.")
     parser.add_argument(
         "--strict",
         action="store_true",
         help="Exit with 1 as well if a fragment without a version is older than its data.",
     )
-    parser.add_argument("--json", action="store_true", help="Print one JSON document.")
+    add_output(parser)
     parser.add_argument(  # the one of all commands stands before the action
         "-v",
         "--verbosity",
@@ -71,15 +65,6 @@ def add_options(parser: ArgumentParser) -> None:
         choices=range(4),
         default=SUPPRESS,
         help="0: print only what is wrong.",
-    )
-    parser.add_argument(
-        "--progress",
-        action="store_true",
-        default=None,
-        help="Show progress; default on a terminal.",
-    )
-    parser.add_argument(
-        "--no-progress", action="store_false", dest="progress", help="Show no progress."
     )
 
 

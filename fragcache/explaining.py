@@ -106,7 +106,7 @@ def _verdict(entry: Entry, pair: bytes | None) -> str:
     if not includes_are_current(entry.field(Field.INCLUDES)):
         return "stale: a template that it includes by a variable has changed"
     shown = entry.field(Field.DEPENDENCIES)
-    if shown and not standings([shown], page.outside())[shown].is_current:
+    if shown and not standings([shown], page.outside(), may_write=False)[shown].is_current:
         return "stale: a fragment that it shows has changed"
     if entry.fresh_until and entry.fresh_until < page.now():
         return "stale: older than its max_age"

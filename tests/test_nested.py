@@ -17,6 +17,7 @@ from fragcache import (
     registry,
 )
 from fragcache.counters import Event
+from fragcache.explaining import explain
 from fragcache.store import store
 from tests.fixtures import (
     Clock,
@@ -428,12 +429,30 @@ class TestWarming:
     def test_a_run_that_reads_changed_rows_only_sees_it(
         self, show_album: Any, albums: list[Album], name: str
     ) -> None:
+        # Longer ago than what such a run reads again in any case.
+        Album.objects.update(updated_at=timezone.now() - dt.timedelta(days=2))
+        Artist.objects.update(updated_at=timezone.now() - dt.timedelta(days=2))
         album_card = show_album(f"{{% fragment {name} album.artist %}}")
         warm(album_card, changed=True)
         warm(album_card, changed=True)
         rename(albums[0].artist, "Nina Simone")
 
         assert warm(album_card, changed=True).totals.rendered == 1
+
+    def test_a_dry_run_and_an_explanation_make_no_token_of_an_inner_one(
+        self, album_card: Fragment, albums: list[Album], trips: RoundTrips
+    ) -> None:
+        warm(album_card)
+        tokens = [key for trip in trips for key in trip.keys if key.startswith(f"fc1:{CARD}#")]
+        store().backend.delete_many(tokens)
+        trips.clear()
+
+        with elsewhere():
+            assert warm(album_card, dry=True).totals.due == 2
+            explain(album_card, store(), albums[0].pk)
+
+        assert tokens
+        assert {trip.command for trip in trips} == {"get_many"}
 
     def test_time_that_is_over_inside(
         self, declare: Any, templates: Any, album_card: Any, albums: list[Album], clock: Clock

@@ -46,7 +46,7 @@ def ranked(
         CacheUnavailable: the cache does not answer.
     """
     heads = _read_heads(fragment, cache, slots, dry=dry)
-    kept = _current(fragment, cache, heads)
+    kept = _current(fragment, cache, heads, dry=dry)
     evicted = set() if force else _missing(cache, list(kept), fragment.life, dry=dry)
     if len(kept) == len(slots) and not evicted:  # optimisation: most batches
         return {Rank.MISSING: [], Rank.STALE: [], Rank.FRESH: list(slots)}
@@ -94,11 +94,15 @@ def _token_names(fragment: Fragment, slots: Sequence[Slot]) -> list[tuple[TokenN
 
 
 def _current(
-    fragment: Fragment, cache: Store, heads: Sequence[tuple[Slot, Head, Entry]]
+    fragment: Fragment,
+    cache: Store,
+    heads: Sequence[tuple[Slot, Head, Entry]],
+    *,
+    dry: bool,
 ) -> dict[str, Slot]:
     """Return the slots whose heads are current, by the keys of the entries that these name."""
     room, seals_like, is_old = cache.room, cache.seals_like, _is_old(fragment)
-    changed, moment = _changed(heads), now()
+    changed, moment = _changed(heads, dry=dry), now()
     current = {}
     for slot, head, entry in heads:
         version = slot.version
@@ -117,7 +121,7 @@ def _current(
     return current
 
 
-def _changed(heads: Sequence[tuple[Slot, Head, Entry]]) -> set[bytes | None]:
+def _changed(heads: Sequence[tuple[Slot, Head, Entry]], *, dry: bool) -> set[bytes | None]:
     """Return what heads say of inner instances that have changed."""
     shown = set()
     for slot, _head, entry in heads:
@@ -127,7 +131,7 @@ def _changed(heads: Sequence[tuple[Slot, Head, Entry]]) -> set[bytes | None]:
             shown.add(inner)
     if not shown:
         return set()
-    standing = standings(shown, page.outside())
+    standing = standings(shown, page.outside(), may_write=not dry)
     return {inner for inner in shown if not standing[inner].is_current}
 
 

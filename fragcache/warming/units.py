@@ -63,6 +63,8 @@ class Outcome:
     queries: int = 0
     #: Whether something was left out, since no more was allowed.
     is_incomplete: bool = False
+    #: Whether something shows other instances, which may change without its rows.
+    is_nested: bool = False
 
 
 def warm(
@@ -100,6 +102,7 @@ def _due(unit: Unit, cache: Store, outcome: Outcome) -> list[Slot]:
     """Return the slots that the unit is to render, and count all."""
     batch = _slots(unit)
     found = ranked(unit.fragment, cache, batch, force=unit.force, dry=unit.dry)
+    outcome.is_nested = any(slot.is_nested for slot in batch)
     wanted = [rank for rank in Rank if unit.force or rank is not Rank.FRESH]
     outcome.due.update({rank: len(found[rank]) for rank in wanted})
     if unit.is_first:
@@ -124,6 +127,7 @@ def _slots(unit: Unit) -> list[Slot]:
 
 def _write(fragment: Fragment, cache: Store, rendered: Sequence[Slot], outcome: Outcome) -> None:
     storable = [slot for slot in rendered if slot.output and slot.output.is_storable]
+    outcome.is_nested |= any(slot.output.dependencies for slot in storable if slot.output)
     written = slots.write(cache, fragment, storable)
     lost = _lost(cache, written.confirmed)
     outcome.tally.rendered += len(rendered)

@@ -39,6 +39,8 @@ class Walk:
     pending: int = 0
     is_listed: bool = False
     has_failed: bool = False
+    #: Whether its entries show others, so that its own rows do not tell all changes.
+    is_nested: bool = False
     #: How many there are to render of each rank, as far as was looked.
     due: Counter[Rank] = field(default_factory=Counter)
     _began: float = 0.0
@@ -88,6 +90,7 @@ class Walk:
     def include(self, unit: Unit, outcome: Outcome) -> None:
         """Tally what became of a unit."""
         self.tally.include(outcome.tally)
+        self.is_nested |= outcome.is_nested
         self.look_at_clock()
         if unit.is_first:
             self.due.update(outcome.due)
@@ -103,7 +106,7 @@ class Walk:
     def publish(self) -> None:
         """Let targets follow, and the next run rely on it, when every instance was walked."""
         if self.is_done and self.plan.is_whole:
-            is_sound = not (self.tally.failed or self.tally.refused)
+            is_sound = not (self.tally.failed or self.tally.refused or self.is_nested)
             walked = asdict(self._watermark) if self._watermark and is_sound else None
             manifest.publish(self.cache, [self.fragment], walked)
 

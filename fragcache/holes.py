@@ -41,9 +41,8 @@ class Recorder:
     """The holes of the renders that run under it."""
 
     def __init__(self) -> None:
-        # Nobody who writes content can know the marks.
-        self._nonce = secrets.token_hex(8)
-        self._marks = re.compile(rf"\[\[{self._nonce}-(\d+)\]\]")
+        #: In every mark, so that nobody who writes content can know one; made with the first.
+        self._nonce = ""
         self._holes: list[Hole] = []
         #: Those of tags, which print their marks, since the last cut.
         self._printed: set[str] = set()
@@ -56,6 +55,7 @@ class Recorder:
 
     def mark(self, hole: Hole) -> str:
         """Return what stands for a hole until the HTML is cut."""
+        self._nonce = self._nonce or secrets.token_hex(8)
         self._holes.append(hole)
         return f"[[{self._nonce}-{len(self._holes) - 1}]]"
 
@@ -75,7 +75,7 @@ class Recorder:
         printed, self._printed = self._printed, set()
         if not self._holes:  # optimisation: most have none
             return html
-        pieces = self._marks.split(html)
+        pieces = re.split(rf"\[\[{self._nonce}-(\d+)\]\]", html)
         if not all(mark in html for mark in printed) or any(
             self._nonce in piece.casefold() for piece in pieces[::2]
         ):

@@ -1,4 +1,4 @@
-"""The stampedes of tests/timed/test_stampedes.py many times over, with the bounds that are promised."""
+"""The stampedes of tests/timed many times over, with the bounds that are promised."""
 
 from __future__ import annotations
 

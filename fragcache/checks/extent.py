@@ -1,4 +1,4 @@
-"""Check of how much a fragment is warmed for: the product of its axes and choices."""
+"""Checks of how much a fragment is warmed for: the product of its axes and choices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_EACH: Final = 100
 
 
 def check_extent(**_kwargs: Any) -> list[CheckMessage]:
-    """Warn of fragments that are warmed too many times for each item."""
+    """Warn of fragments that are warmed too many times for each item, or for no host at all."""
     if not has_usable_settings():
         return []
     messages: list[CheckMessage] = []
@@ -33,6 +33,15 @@ def check_extent(**_kwargs: Any) -> list[CheckMessage]:
                     hint="Refuse an axis (vary_on=['-time_zone']), offer fewer choices, or let it "
                     "be made on demand: leave out items.",
                     id="fragcache.W012",
+                )
+            )
+        if factors.get(axes.Host.name) == 0:
+            messages.append(
+                CheckWarning(
+                    f"{fragment.name}: warm_fragments makes nothing, since no host is known.",
+                    hint="Name hosts in ALLOWED_HOSTS without wildcards, or list a subclass of "
+                    "fragcache.axes.Host in FRAGCACHE['AXES'] whose values() returns them.",
+                    id="fragcache.W013",
                 )
             )
     return messages

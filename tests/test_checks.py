@@ -661,7 +661,7 @@ def test_w012_more_entries_for_each_item_than_are_meant(
         return
     said = only(found)
     assert said.id == "fragcache.W012"
-    product = f"1 language x 1 time_zone x {sizes[0]:,} size x {sizes[1]:,} colour."
+    product = f"{sizes[0]:,} sizes x {sizes[1]:,} colours = {number}."
     assert said.text == (
         f"library.card: warm_fragments makes {number} entries for each item: {product}"
     )

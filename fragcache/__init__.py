@@ -1,5 +1,6 @@
 """Template fragments for Django: declared, rendered ahead of the visitors, read in one go."""
 
+from fragcache.addresses import absolute_uri
 from fragcache.axes import Axis
 from fragcache.collections import acollection_version, collection_version
 from fragcache.declarations import Fragment
@@ -55,6 +56,7 @@ __all__ = [
     "UndefinedArgument",
     "UnknownAxis",
     "UnknownFragment",
+    "absolute_uri",
     "acollection_version",
     "aget_fragment",
     "aget_fragments",

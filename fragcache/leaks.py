@@ -10,7 +10,7 @@ import functools
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import FrameType
+from types import FrameType, MethodType
 from typing import Any, Final
 
 from django.conf import settings
@@ -32,6 +32,8 @@ _BY_AXIS: Final[Mapping[str, Collection[str]]] = {
     "host": {"get_host", "get_port"},
     "scheme": {"scheme", "is_secure"},
 }
+#: What of a request is made of other parts of it.
+_MADE_OF: Final[Mapping[str, Collection[str]]] = {"_current_scheme_host": ("scheme", "get_host")}
 _NOTHING: Final = nullcontext()
 #: What is another visitor's as soon as the user is.
 _OF_USER: Final = frozenset({"user", "auser", "perms"})
@@ -153,7 +155,10 @@ class WatchedRequest:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._request, name)
-        self._guard.touch(f"request.{name}")
+        if name == "build_absolute_uri":  # what it reads is seen, since it reads it here
+            return MethodType(type(self._request).build_absolute_uri, self)
+        for part in _MADE_OF.get(name, (name,)):
+            self._guard.touch(f"request.{part}")
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -184,7 +184,7 @@ def _payload(fragment: Fragment, html: str, shown: Shown) -> bytes | None:
             Event.NOT_STORED,
             fragment.name,
             "axes",
-            "%s is not stored: it shows a fragment that varies on %s, on which it does not vary.",
+            "%s is not stored: it shows what varies on %s, on which it does not vary.",
             fragment.name,
             ", ".join(sorted(others)),
         )

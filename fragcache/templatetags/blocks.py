@@ -136,7 +136,7 @@ class CacheNode(Node):
         return DjangoBlock(
             template_name=(template.name if self._is_overridable else self._name) or UNNAMED,
             name=self.fragment_name,
-            fingerprint=self.fingerprint,
+            fingerprint=self.fingerprint + _switches(context),
             engine=template.engine,
             nodelist=self.nodelist,
             overriding=template if self._is_overridable else None,
@@ -214,6 +214,15 @@ def _arguments(
             raise TemplateSyntaxError(f"{{% {tag} %}} gets {name!r} twice.")
         options[name] = parser.compile_filter(value)
     return values, options
+
+
+def _switches(context: Context) -> str:
+    """Return what tells apart a body within ``{% localize off %}`` and its like from one without.
+
+    They may stand around an include of the template that has the block, out of its sight.
+    """
+    switches = (context.autoescape, context.use_l10n, context.use_tz)
+    return "" if switches == (True, None, None) else f" {switches}"
 
 
 def _flat(context: Context) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from fragcache.management.verifying import verify
 from fragcache.models import WarmRun
 from fragcache.reading.resolving import resolve, unpublished
 from fragcache.store import store
+from fragcache.warming.extents import Extent, extent_of
 from fragcache.warming.history import Locks, described, is_untouched, progress_of
 
 EXIT_FAILED: Final = 1
@@ -102,7 +103,8 @@ class Command(BaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         rows = [_described(fragment) for fragment in registry.all_fragments()]
         if options["json"]:
-            document = {"format": 1, "fragments": rows}
+            told = [row | {"warmed": row["warmed"] and row["warmed"].as_document()} for row in rows]
+            document = {"format": 1, "fragments": told}
             self.stdout.write(json.dumps(document, indent=2, default=str))
         elif rows:
             self._table(rows)
@@ -235,7 +237,15 @@ def _described(fragment: Fragment) -> dict[str, Any]:
         "timeout": fragment.effective_timeout,
         "max_age": fragment.effective_max_age,
         "using": fragment.using,
+        "warmed": _extent(fragment),
     }
+
+
+def _extent(fragment: Fragment) -> Extent | None:
+    """Return how much of it is warmed; None where it is not, or items() raises."""
+    with suppress(Exception):
+        return extent_of(fragment) if fragment.is_warmable else None
+    return None
 
 
 def _kind_of_items(fragment: Fragment) -> str:

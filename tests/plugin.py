@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 import hypothesis
 import pytest
 
+from tests import unpickling
 from tests.processes import KINDS, PostgreSQL, Server, ServerFailed
 from tests.servers import External, Missing, Servers, program_version
 
@@ -54,6 +55,7 @@ def is_wanted(kind: type[Server]) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    unpickling.install()
     config.addinivalue_line("markers", "server(name): needs redis, memcached or postgresql")
     # Real servers and coverage make the first example of a property slow, not the property.
     hypothesis.settings.register_profile("fragcache", deadline=None)

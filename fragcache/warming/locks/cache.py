@@ -29,8 +29,16 @@ class CacheLock:
         self._ended = threading.Event()
 
     def acquire(self, holder: Holder) -> bool:
-        if self._store.add_many({self._key: sealed_form(holder)}, LIFE):
-            return False
+        mine = {self._key: sealed_form(holder)}
+        if self._store.add_many(mine, LIFE):
+            stored = self._store.fetch_many([self._key])
+            if not stored or self._store.open_many(stored):
+                return False
+            # What no run has written would stand in the way of all of them, for as long as its
+            # author liked. Two that find it at once may both run, which does no harm.
+            self._store.delete_many([self._key])
+            if self._store.add_many(mine, LIFE):
+                return False
         self._mine = holder
         threading.Thread(target=self._beat, name="fragcache warming lock", daemon=True).start()
         return True

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Final
 
 from django.http import HttpRequest
+
+#: What ``activate`` may return where the value is in force: a page without it costs nothing.
+IN_FORCE: Final = nullcontext()
 
 
 class Axis:

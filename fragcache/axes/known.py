@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from fragcache import conf
 from fragcache.axes.addresses import Host, Scheme
-from fragcache.axes.base import Axis
+from fragcache.axes.base import IN_FORCE, Axis
 from fragcache.axes.locales import Language, TimeZone
 from fragcache.axes.sites import CurrentSite
 from fragcache.exceptions import ImproperlyDeclared, UnknownAxis
@@ -89,12 +89,18 @@ def combinations(
     return [dict(zip(names, row, strict=True)) for row in itertools.product(*values)]
 
 
+def activated(values: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    """Return a context manager within which axis values are in force."""
+    switches = [get(name).activate(value) for name, value in values.items()]
+    switches = [switch for switch in switches if switch is not IN_FORCE]
+    return _all_of(switches) if switches else IN_FORCE
+
+
 @contextmanager
-def activated(values: Mapping[str, Any]) -> Iterator[None]:
-    """Put axis values in force."""
+def _all_of(switches: Iterable[AbstractContextManager[Any]]) -> Iterator[None]:
     with ExitStack() as stack:
-        for name, value in values.items():
-            stack.enter_context(get(name).activate(value))
+        for switch in switches:
+            stack.enter_context(switch)
         yield
 
 

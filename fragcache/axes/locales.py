@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zoneinfo
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone, translation
 
-from fragcache.axes.base import Axis
+from fragcache.axes.base import IN_FORCE, Axis
 
 
 class Language(Axis):
@@ -31,7 +31,7 @@ class Language(Axis):
         return list(map(translation.to_language, codes))  # "pt-BR" is in force as "pt-br"
 
     def activate(self, value: str) -> AbstractContextManager[Any]:
-        return translation.override(value)
+        return IN_FORCE if value == self.current(None) else translation.override(value)
 
     def from_text(self, text: str) -> str:
         if text.lower() not in {code.lower() for code, _name in settings.LANGUAGES}:
@@ -53,7 +53,7 @@ class TimeZone(Axis):
 
     def activate(self, value: str) -> AbstractContextManager[Any]:
         # A zone of a fixed offset, which has no name to be found by, is in force already.
-        return nullcontext() if value == self.current(None) else timezone.override(value)
+        return IN_FORCE if value == self.current(None) else timezone.override(value)
 
     def from_text(self, text: str) -> str:
         if text not in zoneinfo.available_timezones():

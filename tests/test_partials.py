@@ -12,9 +12,11 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
 
 from fragcache import get_fragment
+from fragcache.counters import Event
 from fragcache.digests import digest_of
 from fragcache.templates import is_reloading
-from tests.fixtures import in_request, on_target, warm
+from tests.block_pages import Counter
+from tests.fixtures import Clock, happened, in_request, on_target, warm
 from tests.library.models import Artist
 
 IS_BUILT_IN = django.VERSION >= (6, 0)
@@ -144,3 +146,48 @@ def test_one_that_is_not_there_is_an_error_that_names_it(declare: Any, partials:
     missing = declare("page.html#crad", name="library.missing")(dict)
     with pytest.raises(TemplateDoesNotExist, match="crad"):
         get_fragment(missing)
+
+
+BLOCK = """{% load fragcache %}<h1></h1>{% partialdef card %}
+{% cache 60 card artist.pk %}<b>{{ artist.name }}{{ n }}</b>{% endcache %}{% endpartialdef %}
+{% for artist in artists %}{% partial card %}{% endfor %}"""
+
+
+def shown(html: str) -> str:
+    return "".join(html.split())
+
+
+def test_a_block_in_it_is_warmed_for_the_pages_that_show_it(
+    declare: Any, partials: Add, artists: list[Artist], n: Counter, clock: Clock
+) -> None:
+    partials({"page.html": BLOCK})
+
+    @declare("page.html#card", name="library.card", items=Artist.objects.all, version="updated_at")
+    def card(artist: Artist) -> dict[str, Any]:
+        return {"artist": artist, "n": n}
+
+    warm(card)
+    assert happened(Event.STORED, "page.html|card") == 2
+    assert shown(page(artists, n=n)) == "<b>Nina1</b><b>Ella2</b>"
+    assert happened(Event.HIT, "page.html|card") == 2
+
+    assert warm(card).totals.rendered == 0
+    clock.step(61)
+    assert warm(card).totals.rendered == 2
+    assert shown(page(artists, n=n)) == "<b>Nina3</b><b>Ella4</b>"
+
+
+def test_a_template_s_block_in_a_block_in_it_is_its_own(
+    declare: Any, partials: Add, artists: list[Artist], n: Counter
+) -> None:
+    """Its source, of which Django knows nothing without DEBUG, is not asked for."""
+    inner = "<b>{{ artist.name }}{{ n }}</b>"
+    partials({"page.html": BLOCK.replace(inner, "{% block x %}" + inner + "{% endblock %}")})
+
+    @declare("page.html#card", name="library.card", items=Artist.objects.all, version="updated_at")
+    def card(artist: Artist) -> dict[str, Any]:
+        return {"artist": artist, "n": n}
+
+    warm(card)
+    assert shown(get_fragment(card, artists[0])) == "<b>Nina1</b>"
+    assert shown(page(artists, n=n)) == "<b>Nina3</b><b>Ella4</b>"

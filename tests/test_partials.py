@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import sys
+import types
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import django
@@ -17,7 +21,7 @@ from fragcache.digests import digest_of
 from fragcache.templates import is_reloading
 from tests.block_pages import Counter
 from tests.fixtures import Clock, happened, in_request, on_target, warm
-from tests.library.models import Artist
+from tests.library.models import Album, Artist
 
 IS_BUILT_IN = django.VERSION >= (6, 0)
 pytestmark = [
@@ -148,6 +152,7 @@ def test_one_that_is_not_there_is_an_error_that_names_it(declare: Any, partials:
         get_fragment(missing)
 
 
+DOCUMENTATION = Path(__file__).parent.parent / "docs" / "cache-tag.md"
 BLOCK = """{% load fragcache %}<h1></h1>{% partialdef card %}
 {% cache 60 card artist.pk %}<b>{{ artist.name }}{{ n }}</b>{% endcache %}{% endpartialdef %}
 {% for artist in artists %}{% partial card %}{% endfor %}"""
@@ -177,6 +182,22 @@ def test_a_block_in_it_is_warmed_for_the_pages_that_show_it(
     assert shown(page(artists, n=n)) == "<b>Nina3</b><b>Ella4</b>"
 
 
+def test_a_block_in_what_pages_include_is_warmed_for_them_as_well(
+    declare: Any, partials: Add, artists: list[Artist], n: Counter
+) -> None:
+    block = "{% cache 60 card artist.pk %}<b>{{ artist.name }}{{ n }}</b>{% endcache %}"
+    include = "<h1></h1>{% for artist in artists %}{% include 'part.html' %}{% endfor %}"
+    partials({"part.html": "{% load fragcache %}" + block, "page.html": include})
+
+    @declare("part.html", name="library.part", items=Artist.objects.all, version="updated_at")
+    def part(artist: Artist) -> dict[str, Any]:
+        return {"artist": artist, "n": n}
+
+    warm(part)
+    assert shown(page(artists, n=n)) == "<b>Nina1</b><b>Ella2</b>"
+    assert happened(Event.HIT, "part.html|card") == 2
+
+
 def test_a_template_s_block_in_a_block_in_it_is_its_own(
     declare: Any, partials: Add, artists: list[Artist], n: Counter
 ) -> None:
@@ -191,3 +212,29 @@ def test_a_template_s_block_in_a_block_in_it_is_its_own(
     warm(card)
     assert shown(get_fragment(card, artists[0])) == "<b>Nina1</b>"
     assert shown(page(artists, n=n)) == "<b>Nina3</b><b>Ella4</b>"
+
+
+def test_the_example_of_the_documentation(
+    partials: Add, artists: list[Artist], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it stands in docs/cache-tag.md, with albums in the place of posts."""
+    section = DOCUMENTATION.read_text().split("## Warming a block")[1].split("\n## ")[0]
+    block, after = re.findall(r"```django\n(.*?)```", section, re.DOTALL)
+    [declaration] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    partials({"blog/index.html": block, "blog/after.html": after})
+    posts = types.ModuleType("blog.models")
+    posts.Post = Album  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "blog.models", posts)
+    space: dict[str, Any] = {"__name__": "tests.library.fragments"}
+    exec(declaration.replace("items=", 'name="blog.index_card", items='), space)
+    titles = ["First", "Second"]
+    albums = [Album.objects.create(title=title, artist=artists[0]) for title in titles]
+
+    assert warm(space["index_card"]).totals.rendered == 2
+    before = happened(Event.RENDERED)
+    for name in ("blog/index.html", "blog/after.html"):
+        with in_request():
+            html = render_to_string(name, {"posts": albums})
+        assert shown(html) == "<h2>First</h2><h2>Second</h2>"
+    assert happened(Event.RENDERED) == before
+    assert happened(Event.HIT, "blog/index.html|card") == 2

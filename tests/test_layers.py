@@ -24,8 +24,8 @@ LAYERS: dict[str, str] = {
     ),
     "declared": (
         "arguments axes codes collections declarations digests formats items jinja2_templates "
-        "manifest migrations models packing registry row_reading signatures templates touching "
-        "validation versions"
+        "manifest migrations models packing registry row_reading signatures template_walks "
+        "templates touching validation versions"
     ),
     "use cases": (
         "addresses blocks bubbling contexts dependencies explaining holes invalidation leaks "

@@ -133,13 +133,15 @@ class CacheNode(Node):
     def _block(self, context: Context) -> DjangoBlock:
         """Return the block as it stands in what is rendered."""
         template: Any = context.template
+        # Nothing overrides parts of a partial that is rendered by itself, which is no Template.
+        is_overridden = self._is_overridable and isinstance(template, Template)
         return DjangoBlock(
-            template_name=(template.name if self._is_overridable else self._name) or UNNAMED,
+            template_name=(template.name if is_overridden else self._name) or UNNAMED,
             name=self.fragment_name,
             fingerprint=self.fingerprint + _switches(context),
             engine=template.engine,
             nodelist=self.nodelist,
-            overriding=template if self._is_overridable else None,
+            overriding=template if is_overridden else None,
         )
 
     def _timeout(self, context: Context) -> int | None:

@@ -15,6 +15,7 @@ from fragcache import conf, manifest
 from fragcache.counters import Event
 from fragcache.entry import Entry, Ring, Unsealed
 from fragcache.store import store
+from fragcache.warming import Locked, WarmingLock
 from tests.fixtures import Clock, any_cache, happened, without_local_cache
 from tests.library.models import Artist
 from tests.pages import SHARED
@@ -91,7 +92,7 @@ class TestAltered:
         print(f"{altered} values")
 
     @shared
-    def test_leases_and_locks_of_others_make_are_free(self, cache_alias: str, site: Site) -> None:
+    def test_what_is_no_lease_or_lock_holds_none(self, cache_alias: str, site: Site) -> None:
         site.live()
         [greeting] = [key for key in site.stored() if "greeting" in key and "@" in key]
         held = {
@@ -100,6 +101,17 @@ class TestAltered:
         caches[cache_alias].clear()
         site.put(held)
         assert site.live() == [*SHOWN, *SHOWN_ON_TARGET]
+
+    @any_cache
+    def test_a_lock_of_a_machine_whose_clock_is_ahead_is_one(
+        self, cache_alias: str, site: Site, clock: Clock
+    ) -> None:
+        locked = WarmingLock(store())
+        clock.step(60)
+        with locked:
+            clock.step(-60)
+            with pytest.raises(Locked), WarmingLock(store()):
+                pass
 
     @shared
     def test_a_former_state_that_is_put_back_is_no_present_one(

@@ -67,6 +67,7 @@ class TestPickles:
         assert first == [*SHOWN, *SHOWN_ON_TARGET]
         assert set(kinds(site.keys)) == ALL
         for keys in (site.keys, set(site.stored())):
+            assert len(keys) > 15
             put(keys)
             assert site.visit_target() == [None, None]
             assert site.live() == first

@@ -667,6 +667,23 @@ def test_w012_more_entries_for_each_item_than_are_meant(
     )
 
 
+@pytest.mark.parametrize(
+    ("paths", "problem"),
+    [
+        (["tests.test_axes.Tenant"], "is no subclass of fragcache.additions.Addition with a name"),
+        (["tests.nowhere.Titles"], "cannot be imported"),
+        ("tests.test_additions.Titles", "is not a list of texts"),
+    ],
+)
+def test_e004_and_e005_what_is_no_addition(settings: Any, paths: Any, problem: str) -> None:
+    settings.FRAGCACHE = {"ADDITIONS": paths}
+
+    said = only(messages())
+
+    assert said.id == ("fragcache.E004" if isinstance(paths, str) else "fragcache.E005")
+    assert problem in said.text
+
+
 @pytest.mark.parametrize("hosts", [["*", ".example.com"], ["www.example.com"]])
 def test_w013_a_host_is_to_be_known(
     declare: Declare, templates: Templates, settings: Any, hosts: list[str]

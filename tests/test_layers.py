@@ -28,8 +28,8 @@ LAYERS: dict[str, str] = {
         "templates touching validation versions"
     ),
     "use cases": (
-        "addresses blocks bubbling contexts dependencies explaining holes invalidation leaks "
-        "reading rendering slots stats tombstones verifying warming"
+        "additions addresses blocks bubbling contexts dependencies explaining holes invalidation "
+        "leaks reading rendering showing side_effects slots stats tombstones verifying warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }

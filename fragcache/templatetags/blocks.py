@@ -14,8 +14,9 @@ from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
 from django.template.loader_tags import BlockNode
 
+from fragcache.additions import Prepared
 from fragcache.blocks import Block, Options, shown_block, shown_unstored
-from fragcache.holes import is_recording, live_variables
+from fragcache.holes import live_variables, recorder
 from fragcache.leaks import Guard, request_of, watched
 from fragcache.suggestions import did_you_mean
 from fragcache.templates import (
@@ -89,11 +90,14 @@ class CacheNode(Node):
         self._check_alias(options.using)
 
         def render() -> str:
-            if not is_recording():  # nothing of it is kept
+            recording = recorder()
+            if recording is None:  # nothing of it is kept
                 return str(self.nodelist.render(live))
-            guard = Guard(f"{{% cache %}} {self.fragment_name!r}", self._allowed(options), _REMEDY)
-            with watched(live, guard), live.push(**live_variables()):
-                return str(self.nodelist.render(live))
+            owner = f"{{% cache %}} {self.fragment_name!r}"
+            guard, prepared = Guard(owner, self._allowed(options), _REMEDY), Prepared()
+            with watched(live, guard), live.push(**live_variables(), **prepared.variables):
+                html = str(self.nodelist.render(live))
+            return html + recording.added(prepared.added(owner))
 
         # What is rendered after the answer must not see what the page made of its context.
         live = context.new(_flat(context)) if options.stale_while_revalidate else context

@@ -200,7 +200,7 @@ def _environment() -> tuple[str, ...]:
 
 
 def _engine_options() -> Iterable[tuple[Any, ...]]:
-    for engine in settings.TEMPLATES:
+    for engine in settings.TEMPLATES or ():  # Django's own tests have None
         options = engine.get("OPTIONS", {})
         yield from ((name, options[name]) for name in ENGINE_OPTIONS if name in options)
 

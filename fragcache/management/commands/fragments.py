@@ -37,7 +37,8 @@ EXIT_UNAVAILABLE: Final = 75
 
 class Command(BaseCommand):
     help = (
-        "Lists the declared fragments, explains one instance of one, lists the recorded runs of "
+        "Lists the declared fragments or the blocks of templates, explains one instance, "
+        "invalidates instances, fragments or blocks, lists the recorded runs of "
         "warm_fragments, says how the caches are, verifies what they hold, or writes the "
         "migration that moves a model's mtime."
     )

@@ -11,10 +11,10 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Final
-from weakref import WeakValueDictionary
+from typing import Any, Final, Protocol
+from weakref import WeakSet, WeakValueDictionary
 
-from django.template.base import Node
+from django.template.context import Context
 from django.utils.safestring import SafeString
 
 from fragcache import packing
@@ -23,10 +23,26 @@ from fragcache.exceptions import ImproperlyDeclared, InvalidArguments, NotPackab
 from fragcache.holed import END, Hole, Holed
 
 #: Variables of a page that are every visitor's own, and holes wherever they are shown.
-LIVE_VARIABLES: Final = ("csrf_token", "csp_nonce")
+LIVE_VARIABLES: Final = ("csrf_token", "csrf_input", "csp_nonce")
 
-#: Compiled ``{% nocache %}`` by template name and fingerprint.
-_compiled: WeakValueDictionary[tuple[str | None, str], Node] = WeakValueDictionary()
+
+class Compiled(Protocol):
+    """A ``{% nocache %}`` as an engine compiled it; each engine has its own kind."""
+
+    def filled(self, context: Context, captured: Mapping[str, Any]) -> str:
+        """Return what it shows on a page that has this context."""
+
+
+class Compiler(Protocol):
+    """What compiles the templates of an engine that is none of Django's."""
+
+    def compile_holes(self, template_name: str) -> None:
+        """Compile those of a template, if the engine has it: each calls ``compiled``."""
+
+
+#: By template name and fingerprint.
+_compiled: WeakValueDictionary[tuple[str | None, str], Compiled] = WeakValueDictionary()
+_compilers: WeakSet[Compiler] = WeakSet()
 
 
 class Recorder:
@@ -138,14 +154,24 @@ def recorder() -> Recorder | None:
     return _recorder.get()
 
 
-def found(template_name: str | None, fingerprint: str) -> Any:
+def found(template_name: str | None, fingerprint: str) -> Compiled | None:
     """Return a ``{% nocache %}`` that this process has compiled, or None."""
     return _compiled.get((template_name, fingerprint))
 
 
-def compiled(template_name: str | None, fingerprint: str, node: Node) -> None:
+def compilers() -> list[Compiler]:
+    """Return what compiles templates of other engines."""
+    return list(_compilers)
+
+
+def add_compiler(compiler: Compiler) -> None:
+    """Let pages find holes in templates of an engine, as long as ``compiler`` lives."""
+    _compilers.add(compiler)
+
+
+def compiled(template_name: str | None, fingerprint: str, hole: Compiled) -> None:
     """Note a ``{% nocache %}`` that was compiled, by which pages find it."""
-    _compiled[template_name, fingerprint] = node
+    _compiled[template_name, fingerprint] = hole
 
 
 def placed(template_name: str | None, fingerprint: str, given: Mapping[str, Any]) -> str | None:

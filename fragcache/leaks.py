@@ -176,6 +176,13 @@ class WatchedRequest:
             self._guard.lose(f"request.{name}")
 
 
+def unwatched(request: Any) -> HttpRequest | None:
+    """Return a request as the site has it, None for what is none."""
+    while type(request) is WatchedRequest:
+        request = object.__getattribute__(request, "_request")
+    return request if isinstance(request, HttpRequest) else None
+
+
 def request_of(context: Context) -> HttpRequest | None:
     """Return the request that a context has, which nobody is told of."""
     return _request_in(context.dicts)
@@ -227,11 +234,15 @@ def _request_in(layers: Sequence[Mapping[Any, Any]]) -> HttpRequest | None:
 
 
 def _place() -> str:
-    """Return where in which template something is read, by the node that is being rendered."""
+    """Return where in which template something is read, by what is being rendered."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
+        if (compiled := frame.f_globals.get("__jinja_template__")) is not None:
+            line = compiled.get_corresponding_lineno(frame.f_lineno)
+            return f"{compiled.name or '<string>'}, line {line},"
         node = frame.f_locals.get("self")
-        token = getattr(node, "token", None) if isinstance(node, Node) else None
+        # By type(): isinstance() would ask lazy objects, which may be what is read.
+        token = getattr(node, "token", None) if issubclass(type(node), Node) else None
         if token is not None:
             name = getattr(getattr(node, "origin", None), "template_name", None) or "<string>"
             return f"{name}, line {token.lineno},"

@@ -14,13 +14,14 @@ from django.http import HttpRequest
 from django.template import Engine, RequestContext, Template, TemplateDoesNotExist, engines
 from django.template.backends.django import DjangoTemplates
 from django.template.context import Context
-from django.utils.html import conditional_escape
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
 from fragcache import additions, conf, holes, packing
 from fragcache.counters import Event, degrade
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.holed import END, Hole, Holed
+from fragcache.holes import Compiled
 
 
 class Alone(Context):
@@ -119,25 +120,33 @@ def _captured(listed: Sequence[Hole]) -> list[dict[str, Any] | None]:
 
 def _filled(hole: Hole, values: Mapping[str, Any] | None, context: Context) -> str:
     if hole.variable:
-        return conditional_escape(context.get(hole.variable) or "")
-    _kept_alive, node = _found(hole, context)
-    if node is None or values is None:
-        return ""
-    if not values:
-        return str(node.nodelist.render(context))
-    with context.push(**values):
-        return str(node.nodelist.render(context))
+        return conditional_escape(live_value(hole.variable, context))
+    _kept_alive, compiled = _found(hole, context)
+    return "" if compiled is None or values is None else compiled.filled(context, values)
 
 
-def _found(hole: Hole, context: Context) -> tuple[Template | None, Any]:
+def live_value(name: str, context: Context) -> Any:
+    """Return the value of one of ``LIVE_VARIABLES`` on a page, "" where it has none."""
+    value = context.get(name)
+    if value is None and name == "csrf_input" and (token := context.get("csrf_token")):
+        # Django's templates have the token alone.
+        return format_html('<input type="hidden" name="csrfmiddlewaretoken" value="{}">', token)
+    return value or ""
+
+
+def _found(hole: Hole, context: Context) -> tuple[Template | None, Compiled | None]:
     """Return a compiled ``{% nocache %}``, and what keeps it alive; None where nobody has it."""
-    node = holes.found(hole.template_name, hole.fingerprint)
+    key = hole.template_name, hole.fingerprint
+    compiled = holes.found(*key)
     template: Any = context.template
-    if node is None and hole.template_name is not None:
+    if compiled is None and hole.template_name is not None:
         with suppress(TemplateDoesNotExist):
             template = template.engine.get_template(hole.template_name)
-        node = holes.found(hole.template_name, hole.fingerprint)
-    if node is None:
+        compiled = holes.found(*key)
+        for compiler in holes.compilers() if compiled is None else ():
+            compiler.compile_holes(hole.template_name)
+        compiled = compiled or holes.found(*key)
+    if compiled is None:
         degrade(
             Event.ABSENT,
             "",
@@ -146,7 +155,7 @@ def _found(hole: Hole, context: Context) -> tuple[Template | None, Any]:
             "another release of it.",
             hole.template_name,
         )
-    return template, node
+    return template, compiled
 
 
 def _forget(**_kwargs: object) -> None:

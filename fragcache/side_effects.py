@@ -33,8 +33,7 @@ def watched_side_effects(
     """
     layers = [(layer, dict(layer)) for layer in context.dicts]
     notes = dict(context.render_context.flatten())
-    attributes = dict(vars(request)) if request is not None else {}
-    with _reads(guard, request):
+    with watched_request(guard, request):
         yield
     for layer, before in layers:
         for name in _changed(before, layer):
@@ -42,6 +41,14 @@ def watched_side_effects(
     for key in _changed(notes, context.render_context.flatten()):
         if isinstance(key, str) and key != BLOCK_CONTEXT_KEY:  # others are a tag's own state
             guard.lose(f"render_context[{key!r}]")
+
+
+@contextmanager
+def watched_request(guard: Guard, request: HttpRequest | None) -> Iterator[None]:
+    """Watch what functions do with the request: session, CSRF secret, and its attributes."""
+    attributes = dict(vars(request)) if request is not None else {}
+    with _reads(guard, request):
+        yield
     if request is not None:
         for name in _changed(attributes, vars(request)):
             if is_of_the_page(request, name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.template.base import FilterExpression, Node, NodeList, Parser, Token, token_kwargs
 from django.template.context import Context
@@ -43,9 +44,13 @@ class NocacheNode(Node):
                 "absent, add |default:None."
             )
         mark = holes.placed(self.template_name, self.fingerprint, values)
-        if mark is not None:
-            return mark
-        with context.push(**values):
+        return self.filled(context, values) if mark is None else mark
+
+    def filled(self, context: Context, captured: Mapping[str, Any]) -> str:
+        """Return what it shows on a page that has this context."""
+        if not captured:
+            return str(self.nodelist.render(context))
+        with context.push(**captured):
             return str(self.nodelist.render(context))
 
 

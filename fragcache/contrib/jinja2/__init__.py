@@ -5,7 +5,7 @@ TEMPLATES = [{"BACKEND": "django.template.backends.jinja2.Jinja2",
 
 {{ fragment("courses.course_card", course, variant="row") }}
 {{ fragments("courses.course_card", courses) }}
-{% cache 600, "sidebar", user.pk %}...{% endcache %}
+{% cache 600, "sidebar", user.pk %}...{% nocache %}...{% endnocache %}...{% endcache %}
 """
 
 from django.core.exceptions import ImproperlyConfigured

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
-from jinja2 import Environment, nodes
+from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from fragcache.blocks import Block, Options, shown_block, shown_unstored
+from fragcache.bounded import Bounded
+from fragcache.contrib.jinja2.bodies import paths_of, watched_body
 from fragcache.contrib.jinja2.functions import fragment, fragments
-from fragcache.contrib.jinja2.parsing import OPTIONS, parsed
-from fragcache.contrib.jinja2.values import defined, request_of
+from fragcache.contrib.jinja2.holes import SHOW_HOLE, Jinja2Hole, holes_in
+from fragcache.contrib.jinja2.parsing import OPTIONS, parsed, parsed_nocache
+from fragcache.contrib.jinja2.values import defined, page_context, request_of
+from fragcache.contrib.jinja2.watching import in_place_of, watched
+from fragcache.exceptions import UndefinedArgument
+from fragcache.holes import add_compiler, is_recording, placed
+from fragcache.holes import compiled as note_compiled
 from fragcache.jinja2_templates import add_jinja2
+from fragcache.leaks import Guard
 from fragcache.templates import Closure
 
 #: Stands for the name of a template that was made of a text.
 UNNAMED: Final = "<string>"
+#: How many holes are remembered; those of templates with a name are found again.
+_HOLES: Final = 8192
+_REMEDY: Final = (
+    "Let the block vary on it ({% cache 600, 'name', user.pk %}), or put it into {% nocache %}."
+)
 
 
 class Mark(NamedTuple):
@@ -36,6 +50,8 @@ class Mark(NamedTuple):
     source: str | None
     #: Whether a template that extends this one can change what the body shows.
     is_overridable: bool
+    #: The paths of the values that it varies on.
+    told: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +72,16 @@ class Jinja2Block(Block):
 
 
 class FragcacheExtension(Extension):
-    """The functions ``fragment`` and ``fragments``, and the tag ``{% cache %}``."""
+    """The functions ``fragment`` and ``fragments``, and ``{% cache %}`` and ``{% nocache %}``."""
 
-    tags = {"cache"}
+    tags = {"cache", "nocache"}
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.globals.update(fragment=fragment, fragments=fragments)
         self._compiling = threading.local()
+        self._holes: Bounded[Jinja2Hole] = Bounded(_HOLES, size_of=lambda _hole: 1)
+        add_compiler(self)
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
         """Remember the source that this thread is about to parse.
@@ -80,28 +98,67 @@ class FragcacheExtension(Extension):
         return source
 
     def parse(self, parser: Parser) -> nodes.Node:
-        """Return the node for a ``{% cache %}`` and its body."""
+        """Return the node for a tag and its body."""
         line = parser.stream.current.lineno
-        tag = parsed(parser)
+        if parser.stream.current.value == "nocache":
+            return self._parse_nocache(parser, line)
         source: str = self._compiling.source
+        tag = parsed(parser)
         mark = Mark(
             template_name=parser.name,
             name=tag.name,
             fingerprint=tag.fingerprint(source),
             source=source if parser.name is None else None,
             is_overridable=tag.is_overridable,
+            told=tuple(path for value in tag.values for path in paths_of(value)),
         )
+        has_holes = any(True for _hole in holes_in(nodes.Scope(tag.body)))
+        body = watched_body(tag.body, self._watched_name)
         arguments = [
             nodes.ContextReference(),
             nodes.Const(tuple(mark)),
             tag.timeout,
             nodes.List(tag.values),
+            # Variables of loops and macros are the context's only where they are asked for.
+            nodes.DerivedContextReference() if has_holes else nodes.Const(None),
         ]
         options = [
             nodes.Keyword(option, tag.options.get(option, nodes.Const(None))) for option in OPTIONS
         ]
         call = self.call_method("show_block", arguments, options, lineno=line)
-        return nodes.CallBlock(call, [], [], tag.body, lineno=line)
+        return nodes.CallBlock(call, [], [], body, lineno=line)
+
+    def compile_holes(self, template_name: str) -> None:
+        """Compile the holes of a template, if the environment has it."""
+        loader = self.environment.loader
+        if loader is not None:
+            with suppress(TemplateNotFound, TemplateSyntaxError):
+                source = loader.get_source(self.environment, template_name)[0]
+                self.environment.parse(source, template_name)
+
+    def show_hole(
+        self,
+        template_name: str | None,
+        fingerprint: str,
+        captured: dict[str, Any],
+        *,
+        caller: Callable[..., str],
+    ) -> str:
+        """Return what a ``{% nocache %}`` prints; compiled templates call this."""
+        undefined: list[str] = []
+        values = defined(captured, undefined)
+        if undefined:
+            raise UndefinedArgument(
+                f"{{% nocache %}} in {template_name}: {', '.join(undefined)} does not resolve. Is "
+                "it misspelled, or not passed to this template? Where it may be absent, add "
+                "|default(none)."
+            )
+        mark = placed(template_name, fingerprint, values)
+        return caller(**captured) if mark is None else mark
+
+    def in_place_of(self, name: str, value: Any) -> Any:
+        """Return what a page's variable stands for in a body; compiled templates call this."""
+        return in_place_of(name, value)
 
     def show_block(
         self,
@@ -109,6 +166,7 @@ class FragcacheExtension(Extension):
         mark: tuple[Any, ...],
         timeout: Any,
         values: list[Any],
+        derived: Context | None,
         *,
         using: Any,
         vary_on: Any,
@@ -126,8 +184,16 @@ class FragcacheExtension(Extension):
             source=compiled.source if name is None else None,
         )
 
+        request = request_of(context)
+
         def render() -> str:
-            return str(caller())
+            if not is_recording():  # nothing of it is kept
+                return str(caller())
+            allowed = {*compiled.told, "language"}
+            allowed.update(axis.removeprefix("-") for axis in vary_on or ())
+            guard = Guard(f"{{% cache %}} {compiled.name!r}", allowed, _REMEDY)
+            with watched(context, guard, request):
+                return str(caller())
 
         if name is None and compiled.template_name is not None:
             why = "what overrides parts of it is a template without a name"
@@ -142,7 +208,28 @@ class FragcacheExtension(Extension):
                 vary_on=defined(vary_on, undefined),
             ),
             render=render,
-            request=request_of(context),
+            request=request,
+            page_context=lambda: page_context(derived or context),
             undefined=undefined,
         )
         return escape(html)
+
+    def _parse_nocache(self, parser: Parser, line: int) -> nodes.Node:
+        source: str = self._compiling.source
+        tag = parsed_nocache(parser)
+        fingerprint = tag.fingerprint(source)
+        key = parser.name, fingerprint
+        [hole] = self._holes.get_many([key])
+        if hole is None:
+            hole = Jinja2Hole(self.environment, parser.name, source, fingerprint)
+            self._holes.keep({key: hole})
+        note_compiled(parser.name, fingerprint, hole)
+        captured = [nodes.Pair(nodes.Const(name), tag.captured[name]) for name in tag.captured]
+        name, told = nodes.Const(parser.name), nodes.Const(fingerprint)
+        call = self.call_method(SHOW_HOLE, [name, told, nodes.Dict(captured)], lineno=line)
+        parameters = [nodes.Name(name, "param") for name in tag.captured]
+        return nodes.CallBlock(call, parameters, [], tag.body, lineno=line)
+
+    def _watched_name(self, name: nodes.Name) -> nodes.Node:
+        arguments = [nodes.Const(name.name), name]
+        return self.call_method("in_place_of", arguments, lineno=name.lineno)

@@ -11,7 +11,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from fragcache.arguments import RESERVED, as_item
-from fragcache.contrib.jinja2.values import defined, request_of
+from fragcache.contrib.jinja2.values import defined, page_context, request_of
 from fragcache.exceptions import InvalidArguments, UndefinedArgument
 from fragcache.reading import shown_fragments
 
@@ -67,7 +67,14 @@ def _shown(
     name = "" if isinstance(name, Undefined) else name
     request = request_of(context)
     try:
-        html = shown_fragments(name, items, request=request, undefined=undefined, **kwargs)
+        html = shown_fragments(
+            name,
+            items,
+            request=request,
+            page_context=lambda: page_context(context),
+            undefined=undefined,
+            **kwargs,
+        )
     except UndefinedArgument as error:
         if not undefined:  # it is an inner fragment's
             raise

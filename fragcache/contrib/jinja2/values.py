@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest
+from django.template.context import Context as DjangoContext
 from jinja2 import Undefined
 from jinja2.runtime import Context
 from jinja2.utils import missing
+
+from fragcache.leaks import unwatched
+from fragcache.showing import context_of
 
 
 def defined(value: Any, undefined: list[str]) -> Any:
@@ -30,8 +34,14 @@ def defined(value: Any, undefined: list[str]) -> Any:
 
 def request_of(context: Context) -> HttpRequest | None:
     """Return the request that a page is rendered for."""
-    request = context.get("request")
-    return request if isinstance(request, HttpRequest) else None
+    return unwatched(context.get("request"))
+
+
+def page_context(context: Context) -> DjangoContext:
+    """Return what holes are filled with: a page's variables, and what its request tells."""
+    live = context_of(request_of(context))
+    live.update(context.get_all())
+    return live
 
 
 def _named(value: Undefined) -> str:

@@ -6,6 +6,7 @@ A render that is to be kept adds to variables of its own, and what they hold is 
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, ClassVar, Final, NamedTuple
@@ -63,12 +64,9 @@ class Addition:
 class Prepared:
     """The variables of one render, and what was added to them."""
 
-    def __init__(self) -> None:
-        self._variables = {name: one.variables() for name, one in available().items()}
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        return {name: v for one in self._variables.values() for name, v in one.items()}
+    def __init__(self, kinds: Iterable[Addition]) -> None:
+        self._variables = {kind.name: kind.variables() for kind in kinds}
+        self.variables: Mapping[str, Any] = dict(ChainMap(*self._variables.values()))
 
     def added(self, owner: str) -> list[Added]:
         """Return what was added.
@@ -84,6 +82,12 @@ class Prepared:
                 else:
                     _refuse(owner, name, where, value)
         return found
+
+
+def prepared() -> Prepared:
+    """Return what one render is given to add to."""
+    kinds = available()
+    return Prepared(kinds.values()) if kinds else _NOTHING  # optimisation: mostly there are none
 
 
 @cache
@@ -104,6 +108,9 @@ def get(name: str) -> Addition:
     if name not in known:
         raise LookupError(f"this site knows no {name}: add it to INSTALLED_APPS")
     return known[name]
+
+
+_NOTHING: Final = Prepared(())
 
 
 def _refuse(owner: str, name: str, where: str, value: Any) -> None:

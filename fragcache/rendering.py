@@ -14,7 +14,7 @@ from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.safestring import SafeString
 
 from fragcache import databases, holes, items, leaks, registry, showing, templates
-from fragcache.additions import Prepared
+from fragcache.additions import prepared
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
@@ -149,10 +149,10 @@ def _render_marked(
     with recorded() as recording:
         for context in contexts:
             began = began_next
-            prepared = Prepared()
-            variables = {**live, **context, **prepared.variables}
+            added_to = prepared()
+            variables = {**live, **context, **added_to.variables}
             marked, includes = templates.render(template, variables, around)
-            if added := prepared.added(fragment.name):
+            if added := added_to.added(fragment.name):
                 marked += recorder.added(added)
             html = recorder.cut(marked, fragment.name)
             if includes:

@@ -14,7 +14,7 @@ from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
 from django.template.loader_tags import BlockNode
 
-from fragcache.additions import Prepared
+from fragcache.additions import prepared
 from fragcache.blocks import Block, Options, shown_block, shown_unstored
 from fragcache.holes import live_variables, recorder
 from fragcache.leaks import Guard, request_of, watched
@@ -94,10 +94,10 @@ class CacheNode(Node):
             if recording is None:  # nothing of it is kept
                 return str(self.nodelist.render(live))
             owner = f"{{% cache %}} {self.fragment_name!r}"
-            guard, prepared = Guard(owner, self._allowed(options), _REMEDY), Prepared()
-            with watched(live, guard), live.push(**live_variables(), **prepared.variables):
+            guard, added_to = Guard(owner, self._allowed(options), _REMEDY), prepared()
+            with watched(live, guard), live.push(**live_variables(), **added_to.variables):
                 html = str(self.nodelist.render(live))
-            return html + recording.added(prepared.added(owner))
+            return html + recording.added(added_to.added(owner))
 
         # What is rendered after the answer must not see what the page made of its context.
         live = context.new(_flat(context)) if options.stale_while_revalidate else context

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.safestring import SafeString
 
-from fragcache import databases, holes, items, leaks, registry, showing, templates
+from fragcache import axes, databases, holes, items, leaks, registry, showing, templates
 from fragcache.additions import prepared
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.counters import Event, degrade
@@ -53,16 +53,18 @@ def render_fragment(
 ) -> SafeString:
     """Return a fragment rendered now; nothing is read from the cache or stored.
 
-    ``request`` is for holes; a shared fragment has no other use for one.
+    ``request`` is for holes, and for axes that read it.
 
     Raises:
         UnknownFragment: no fragment of that name is declared.
         InvalidArguments: the arguments do not fit.
         FragmentMissing: no item has that primary key, or the fragment is only published here.
+        ImproperlyDeclared: an axis has no value without the request.
     """
     fragment = registry.get(f)
     instance = fragment.parameters.instance(args, kwargs)
-    output = render_many(fragment, [instance.arguments])[0]
+    with axes.activated(axes.current_values(fragment.axes, request)):
+        output = render_many(fragment, [instance.arguments])[0]
     if output is None:
         raise missing(fragment, instance.arguments)
     return SafeString(showing.shown(output.html, lambda: showing.context_of(request)))

@@ -21,6 +21,7 @@ from fragcache import (
     absolute_uri,
     axes,
     get_fragment,
+    render_fragment,
 )
 from fragcache.counters import Event
 from fragcache.management.selection import axis_values_of
@@ -85,6 +86,15 @@ class TestPages:
         with in_request():
             html = template.render(RequestContext(asked("http", "www.example.com")))
         assert html.startswith("http://www.example.com/")
+
+    def test_show_their_own_without_the_cache_too(
+        self, cache_alias: str, share: Fragment, settings: Any
+    ) -> None:
+        request = asked("http", "example.org:8443")
+        with in_request():
+            assert render_fragment(share, request=request).startswith("http://example.org:8443/")
+            settings.FRAGCACHE = {**settings.FRAGCACHE, "ENABLED": False}
+            assert get_fragment(share, request=request).startswith("http://example.org:8443/")
 
     def test_that_do_not_pass_it_are_told(self, cache_alias: str, share: Fragment) -> None:
         with (

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.template.context import Context
 from django.utils.safestring import SafeString
 
-from fragcache import conf, page, rendering, showing
+from fragcache import axes, conf, page, rendering, showing
 from fragcache.arguments import as_arguments, as_item
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
@@ -121,7 +121,8 @@ def _found(
     is_uncached = rendering.is_uncached()
     if fragment.is_local and (is_uncached or not conf.settings().ENABLED):
         bound = [fragment.parameters.instance(as_arguments(i), kwargs).arguments for i in items]
-        outputs = rendering.render_many(fragment, bound, fresh=is_uncached)
+        with axes.activated(axes.current_values(fragment.axes, request)):
+            outputs = rendering.render_many(fragment, bound, fresh=is_uncached)
         return [None if output is None else _safe(output.html) for output in outputs]
     cache = store(using or fragment.using)
     current = page.active()

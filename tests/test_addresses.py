@@ -25,6 +25,7 @@ from fragcache import (
 )
 from fragcache.counters import Event
 from fragcache.management.selection import axis_values_of
+from fragcache.testing import assert_fragment_sound
 from tests.fixtures import any_cache, happened, in_request, warm
 
 pytestmark = pytest.mark.django_db
@@ -296,3 +297,9 @@ def test_an_axis_that_is_not_named_costs_nothing(
         assert get_fragment(plain, request=asked("http", "evil.example")) == "plain"
     assert warm(plain).totals.planned == 1
     assert caplog.text == ""
+
+
+@any_cache
+def test_a_fragment_with_addresses_is_sound(cache_alias: str, share: Fragment) -> None:
+    """The request that differs is not what it shows: its axes are."""
+    assert_fragment_sound(share)

@@ -33,7 +33,7 @@ from fragcache.templates import Closure
 #: Stands for the name of a template that was made of a text.
 UNNAMED: Final = "<string>"
 #: How many holes are remembered; those of templates with a name are found again.
-_HOLES: Final = 8192
+_HOLES: Final = 1024
 _REMEDY: Final = (
     "Let the block vary on it ({% cache 600, 'name', user.pk %}), or put it into {% nocache %}."
 )

@@ -22,15 +22,14 @@ from fragcache.keys import microseconds
 from fragcache.touching.fields import touch_field
 
 _MODULUS: Final = 2**64
-_DATETIME: Final = "(extract(epoch from version) * 1000000)::bigint::text"
 
 
 def collection_version(queryset: QuerySet[Any], *, field: str | None = None) -> str:
     """Return the version of what a queryset selects: "12-00c5a1f09b3e7d42".
 
-    It is the count, and the sum of a 64-bit hash of each row's primary key and mtime; with the
-    row's position where the order depends on more than the columns of its table. PostgreSQL
-    computes it in one query, other databases send the pairs. Use it in a fragment's ``version``.
+    It is the count, and 64 bits of a hash of all primary keys and mtimes; in their order where
+    that depends on more than the columns of the table. PostgreSQL and SQLite compute it in one
+    query, other databases send the pairs. Use it in a fragment's ``version``.
 
     ``field`` is the column that moves with every change of a row; by default the TouchField.
 
@@ -45,8 +44,12 @@ def collection_version(queryset: QuerySet[Any], *, field: str | None = None) -> 
     if not (has_positions or rows.query.is_sliced or rows.query.distinct_fields):
         rows = rows.order_by()
     pairs = rows.values_list("pk", column.name)
-    if connections[rows.db].vendor == "postgresql":
-        count, total = _computed_there(pairs, column, has_positions)
+    vendor = connections[rows.db].vendor
+    if vendor == "postgresql":
+        count, total = _computed_by_postgresql(pairs, column, has_positions)
+    # A distinct query that is ordered has columns more, for which there is no name.
+    elif vendor == "sqlite" and not (rows.query.distinct and rows.ordered):
+        count, total = _computed_by_sqlite(pairs, has_positions)
     else:
         count, total = _computed_here(pairs, has_positions)
     return f"{count}-{total % _MODULUS:016x}"
@@ -103,32 +106,58 @@ def _ordered_by(term: Any) -> str | None:
     return term.removeprefix("-") if isinstance(term, str) else None
 
 
-def _computed_there(
+def _computed_by_postgresql(
     pairs: QuerySet[Any], column: Field[Any, Any], has_positions: bool
 ) -> tuple[int, int]:
-    version = _DATETIME if isinstance(column, DateTimeField) else "version::text"
-    position = "':' || row_number() OVER ()" if has_positions else "''"
+    """Return the sum of one hash for each row; with positions the hash of all of them in order."""
+    connection = connections[pairs.db]
+    is_integer = str(pairs.model._meta.pk.rel_db_type(connection)).endswith(("int", "integer"))
+    # Of an integer the function takes 32 bits, the XOR of its halves; of a double all 64.
+    of_pk = "hashint8extended(pk, pk::bigint >> 32)" if is_integer else _hash_of_text("pk", "0")
+    if isinstance(column, DateTimeField):
+        of_row = f"hashfloat8extended(date_part('epoch', version), {of_pk})"
+    else:
+        of_row = _hash_of_text("version", of_pk)
+    of_row = f"coalesce({of_row}, {of_pk})"
+    total = f"hash_array_extended(array_agg({of_row}), 0)" if has_positions else f"sum({of_row})"
+    row = _row(pairs, f"SELECT count(*), {total} FROM (%s) AS pairs (pk, version)")  # noqa: S608
+    return row[0], int(row[1] or 0)
+
+
+def _hash_of_text(name: str, seed: str) -> str:
+    return f"hashtextextended({name}::text, {seed})"
+
+
+def _computed_by_sqlite(pairs: QuerySet[Any], has_positions: bool) -> tuple[int, int]:
+    """Return the hash of all rows in one text, which it makes of a subquery in its order."""
+    order = "" if has_positions else " ORDER BY 1"
+    lines = f"SELECT quote(pk) || '=' || quote(version) AS line FROM pairs{order}"  # noqa: S608
+    around = f"SELECT count(*), group_concat(line) FROM ({lines})"  # noqa: S608
+    count, text = _row(pairs, f"WITH pairs (pk, version) AS (%s) {around}")
+    return count, _hash(text) if count else 0
+
+
+def _row(pairs: QuerySet[Any], sql: str) -> Any:
+    """Return the row of a query around that of the pairs."""
     try:
         inner, params = pairs.query.get_compiler(using=pairs.db).as_sql()
     except EmptyResultSet:
-        return 0, 0
+        return 0, None
     with connections[pairs.db].cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), coalesce(sum(hash), 0) FROM (SELECT hashtextextended("  # noqa: S608
-            f"pk::text || ':' || coalesce({version}, '') || {position}, 0) AS hash "
-            f"FROM ({inner}) AS pairs (pk, version)) AS hashes",
-            params,
-        )
-        count, total = cursor.fetchone()
-    return count, int(total)
+        cursor.execute(sql.replace("%s", inner, 1), params)
+        return cursor.fetchone()
 
 
 def _computed_here(pairs: Iterable[tuple[Any, Any]], has_positions: bool) -> tuple[int, int]:
-    count = total = 0
-    for pk, version in pairs:
-        if isinstance(version, dt.datetime):
-            version = microseconds(version)
-        count += 1
-        text = f"{pk}:{'' if version is None else version}:{count if has_positions else ''}"
-        total += int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
-    return count, total
+    """Return the hash of all rows in one text, of their order or in one of its own."""
+    lines = [
+        f"{pk!r}={microseconds(version) if isinstance(version, dt.datetime) else version!r}"
+        for pk, version in pairs
+    ]
+    if not has_positions:
+        lines.sort()
+    return len(lines), _hash(",".join(lines)) if lines else 0
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
+from weakref import WeakSet
+
+from django.core.signals import setting_changed
 
 from fragcache.locks import new_lock
 from fragcache.records import Token
@@ -34,6 +38,14 @@ class Memory:
     def __init__(self) -> None:
         self._lock = new_lock()
         self._known: dict[tuple[str, TokenName], Known] = {}
+        self._forgotten = 0.0
+        _all.add(self)
+
+    def forget(self) -> None:
+        """Know nothing any more, as when a cache is cleared; what is made from now on is new."""
+        with self._lock:
+            self._known.clear()
+            self._forgotten = time.monotonic()
 
     def note(
         self,
@@ -41,10 +53,12 @@ class Memory:
         seen: Mapping[TokenName, Token],
         read: float,
         made: Mapping[TokenName, Token] | None = None,
+        intact_since: float = 0.0,
     ) -> dict[TokenName, float]:
         """Return since when each token is known; ``read`` is when they were about to be.
 
-        One that was absent and ``made`` here replaces none that a running render could know.
+        One that was absent and ``made`` here replaces none that a running render could know, if
+        the cache has lost nothing since the render began: ``intact_since``.
         """
         moment = time.monotonic()
         since = {}
@@ -59,9 +73,28 @@ class Memory:
                 if known is None or is_known or known.read <= read:
                     self._known[alias, name] = Known(token, since[name], read)
             for name, token in (made or {}).items():
-                since[name] = 0.0
-                self._known[alias, name] = Known(token, 0.0, read)
+                since[name] = max(intact_since, self._forgotten)
+                self._known[alias, name] = Known(token, since[name], read)
         return since
+
+    def knows_any(self, alias: str, names: Iterable[TokenName]) -> bool:
+        return any((alias, name) in self._known for name in names)
+
+    def since(self, alias: str, name: TokenName, token: Token) -> float:
+        """Return since when a token is known; infinite for one that is not."""
+        known = self._known.get((alias, name))
+        is_known = known is not None and known.token.identity == token.identity
+        return known.since if known and is_known else math.inf
+
+    def oldest(self, alias: str) -> TokenName | None:
+        """Return the fragment whose token is known for longest; None where none is."""
+        with self._lock:
+            found = [
+                (known.since, name)
+                for (where, name), known in self._known.items()
+                if where == alias and name.arguments is None
+            ]
+        return min(found)[1] if found else None
 
     def recall(
         self, alias: str, names: Iterable[TokenName], not_before: float
@@ -74,3 +107,18 @@ class Memory:
                 return None
             found[name] = known
         return found
+
+
+def forget_all() -> None:
+    """Let this process know nothing of tokens any more."""
+    for memory in list(_all):
+        memory.forget()
+
+
+def _forget(*, setting: str, **_kwargs: object) -> None:
+    if setting == "CACHES":  # the same alias may be another cache
+        forget_all()
+
+
+_all: WeakSet[Memory] = WeakSet()
+setting_changed.connect(_forget, dispatch_uid="fragcache.token_memory")

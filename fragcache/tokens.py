@@ -108,11 +108,13 @@ def settle(
     if not (may_write and store.is_writable):
         return Tokens(seen, _memory.note(store.space, seen, read))
     _fill_gaps(store, keys, stored, found, seen)
-    made: dict[TokenName, Token] = {}
-    if len(seen) < len(keys):
-        made, others = _create(store, {name: keys[name] for name in keys if name not in seen})
-        seen |= others
-    return Tokens(seen | made, _memory.note(store.space, seen, read, made))
+    if len(seen) == len(keys):
+        return Tokens(seen, _memory.note(store.space, seen, read))
+    absent = {name: keys[name] for name in keys if name not in seen}
+    intact_since = _intact_since(store, absent, seen)
+    made, others = _create(store, absent)
+    seen |= others
+    return Tokens(seen | made, _memory.note(store.space, seen, read, made, intact_since))
 
 
 def read(store: Store, names: Iterable[TokenName], *, may_write: bool = True) -> Tokens:
@@ -175,6 +177,34 @@ def _highest(copies: Iterable[str], found: Mapping[str, Entry]) -> Token | None:
     entries = (found[key] for key in copies if key in found)
     tokens = [Token.from_entry(entry) for entry in entries if entry.kind == Kind.TOKEN]
     return max(tokens, key=lambda token: token.identity, default=None)
+
+
+def _intact_since(
+    store: Store, absent: Iterable[TokenName], seen: Mapping[TokenName, Token]
+) -> float:
+    """Return since when the cache has lost nothing, in monotonic seconds; 0.0 if nothing tells.
+
+    A token that is absent may have been replaced and lost since, by a restart of the server. What
+    is still there tells that it was not. A stamp that is gone tells nothing: those are evicted.
+    """
+    space, moment = store.space, time.monotonic()
+    if not store.backend.forgets:
+        return 0.0
+    if _memory.knows_any(space, (name for name in absent if name.arguments is None)):
+        return moment
+    if not seen:
+        witness = _memory.oldest(space)
+        if witness is None:
+            return 0.0
+        copies = keys_of(store, [witness])[witness]
+        token = _highest(copies, store.read_many(copies))
+        seen = {witness: token} if token else {}
+    wall = now() - CLOCK_MARGIN_US
+    stood = (
+        min(_memory.since(space, name, token), moment - (wall - token.moment) / 1_000_000)
+        for name, token in seen.items()
+    )
+    return min(stood, default=moment)
 
 
 def _create(

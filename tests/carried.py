@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fragcache import invalidate, invalidate_all
+from fragcache.warming.crews import Alone, Done
+from fragcache.warming.units import Unit
 from tests.fixtures import elsewhere
 
 NAME = "library.row"
@@ -53,3 +55,18 @@ class Site:
     def change_once(self, number: int | None = 1) -> None:
         self.meanwhile = lambda: None
         self.change(number)
+
+
+class Late(Alone):
+    """A crew that hands back at the end what it has done."""
+
+    def __init__(self) -> None:
+        self.kept: list[Done] = []
+
+    def submit(self, unit: Unit) -> Iterator[Done]:
+        self.kept += super().submit(unit)
+        yield from ()
+
+    def finish(self, *, is_ended: bool = False) -> Iterator[Done]:
+        kept, self.kept = self.kept, []
+        yield from kept

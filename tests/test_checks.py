@@ -12,6 +12,8 @@ from django.core.checks import CheckMessage
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
+from django.db.models import DateTimeField, QuerySet
+from django.utils import timezone
 
 from fragcache.checks import check_plan
 from fragcache.conf import NAMES
@@ -727,9 +729,71 @@ class TestVersionsThatStayBehind:
 
     @pytest.mark.parametrize(
         ("model", "paths"),
+        [(Artist, "updated_at"), (Album, ["artist__updated_at"]), (Artist, ["pk", "updated_at"])],
+    )
+    def test_nor_does_a_time_that_the_site_moves_itself(
+        self, declare: Declare, templates: Templates, model: Any, paths: Any
+    ) -> None:
+        templates({"card.html": ""})
+        declare("card.html", name="library.card", items=model.objects.all(), version=paths)(
+            lambda row: {}
+        )
+
+        said = only(messages())
+
+        assert said.id == "fragcache.W005"
+        assert "is library.Artist.updated_at, which nothing moves but code of the" in said.text
+        assert said.hint is not None
+        assert 'add "fragcache.W005" to SILENCED_SYSTEM_CHECKS' in said.hint
+
+    def test_nor_does_a_field_that_saves_by_itself(
+        self, declare: Declare, templates: Templates, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class ModifiedField(DateTimeField):  # type: ignore[type-arg]
+            def pre_save(self, row: Any, add: bool) -> Any:
+                return timezone.now()
+
+        monkeypatch.setattr(Artist._meta.get_field("updated_at"), "__class__", ModifiedField)
+        templates({"card.html": ""})
+        declare("card.html", name="library.card", items=Artist.objects.all(), version="updated_at")(
+            lambda row: {}
+        )
+
+        assert "which a ModifiedField moves at save() alone" in only(messages()).text
+
+    def test_a_queryset_that_moves_times_itself_is_trusted(
+        self, declare: Declare, templates: Templates, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Moving(QuerySet):  # type: ignore[type-arg]
+            def update(self, **values: Any) -> int:
+                return super().update(**values, updated_at=timezone.now())
+
+        monkeypatch.setattr(Artist._default_manager, "_queryset_class", Moving)
+        templates({"card.html": ""})
+        declare("card.html", name="library.card", items=Artist.objects.all(), version="updated_at")(
+            lambda row: {}
+        )
+
+        assert messages() == []
+
+    def test_nor_does_the_time_at_which_a_row_was_made(
+        self, declare: Declare, templates: Templates, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Artist._meta.get_field("updated_at"), "auto_now_add", True)
+        templates({"card.html": ""})
+        declare("card.html", name="library.card", items=Artist.objects.all(), version="updated_at")(
+            lambda row: {}
+        )
+
+        assert "which never moves once a row is made" in only(messages()).text
+
+    @pytest.mark.parametrize(
+        ("model", "paths"),
         [
             (Session, ["updated_at", "band__updated_at"]),
-            (Artist, "updated_at"),
+            (Session, ["updated_at", "pk"]),
+            (Album, ["pk", "artist__updated_at", "artist__name"]),
+            (Artist, ["updated_at", "name"]),
             (Artist, ["name", "pk"]),
             (Artist, None),
         ],

@@ -52,6 +52,8 @@ COLLECTIONS: dict[str, Callable[[], QuerySet[Session]]] = {
     "distinct and ordered": lambda: (
         Session.objects.filter(labels__isnull=False).distinct().order_by("band__name")
     ),
+    "distinct and sliced": lambda: Session.objects.distinct().order_by("band__name", "title")[:3],
+    "distinct and sliced by a column": lambda: Session.objects.distinct().order_by("title")[1:],
     "annotated": lambda: Session.objects.annotate(n=Count("takes")).order_by("-n", "pk"),
     "having": lambda: Session.objects.annotate(n=Count("labels")).filter(n__gt=1),
     "with related": lambda: Session.objects.select_related("band").prefetch_related("labels"),
@@ -137,7 +139,7 @@ class TestWhatItDependsOn:
     def test_an_order_by_the_default_of_a_related_model(self, db: None) -> None:
         """Track's order is its album's, which may have one of its own."""
         sql = capture(lambda: collection_version(Track.objects.all(), field="position"))
-        assert ("row_number" in sql) is (connections["default"].vendor == "postgresql")
+        assert ("array_agg" in sql) is (connections["default"].vendor == "postgresql")
 
     @pytest.mark.parametrize("order", [["title"], ["-plays", "pk"], ["band_id"]])
     def test_an_order_by_own_columns_is_not_computed(
@@ -145,7 +147,7 @@ class TestWhatItDependsOn:
     ) -> None:
         sql = capture(lambda: collection_version(Session.objects.order_by(*order)))
 
-        assert "ORDER BY" not in sql
+        assert "ORDER BY" not in sql.replace("ORDER BY 1", ""), "lines may be sorted"
 
     def test_an_annotation_that_has_the_name_of_a_column_is_another(self, db: None) -> None:
         sql = capture(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 
 from fragcache import Fragment, get_fragment, invalidate, invalidate_all, registry, tokens
 from fragcache.counters import Event
@@ -102,6 +103,9 @@ class Happenings:
 
     def tokens_lost(self) -> None:
         store().delete_many(token_keys())
+
+    def cleared(self) -> None:
+        caches[store().alias].clear()
 
     def garbage_for_tokens(self) -> None:
         store().backend.set_many(dict.fromkeys(token_keys(), b"garbage"))
@@ -237,8 +241,34 @@ STORED = [
         prevents="an invalidation after which nothing is stored for long",
     ),
     Storing(
+        rule="a token that was there and is gone may have been replaced before",
+        before="shown_here",
+        during="invalidated_elsewhere tokens_lost",
+        is_stored=False,
+        prevents="what the view loaded before, stored since the server restarted",
+    ),
+    Storing(
+        rule="that is so for one page",
+        before="shown_here tokens_lost shown_here",
+        is_stored=True,
+        prevents="a server after whose restart nothing is stored for long",
+    ),
+    Storing(
+        rule="a token that the cache was cleared of by this process was not lost",
+        before="shown_here cleared",
+        is_stored=True,
+        prevents="a cold page that is rendered twice in each test of a site",
+    ),
+    Storing(
+        rule="but for the pages that are built meanwhile",
+        before="shown_here",
+        during="invalidated_elsewhere cleared",
+        is_stored=False,
+        prevents="what they have loaded before, stored as current",
+    ),
+    Storing(
         rule="what is no token is replaced by one",
-        before="shown_here garbage_for_tokens",
+        before="shown_here garbage_for_tokens shown_here",
         is_stored=True,
         prevents="a name that whoever writes to the cache has switched off for ever",
     ),

@@ -22,6 +22,7 @@ from tests.truth.happenings import (
     WriteInTransaction,
 )
 from tests.truth.running import world
+from tests.truth.server import named
 from tests.truth.site import (
     ARTIST,
     MUSICIANS,
@@ -104,14 +105,24 @@ def test_a_version_that_returns_while_the_databases_clock_is_behind(site: World)
     let(site, Write(1, SESSIONS[0], "save"))
 
 
-@ends("a token that is made tells nothing of one that was replaced and lost")
+@pytest.mark.parametrize("known", [PORTRAIT, SESSION], ids=["the fragment", "another one"])
 def test_a_server_that_restarts_within_a_request_in_which_its_data_is_invalidated(
-    site: World,
+    site: World, known: Shown
 ) -> None:
-    let(site, OpenPage(0, "artist"), Write(1, ARTIST, "update"))
-    site.server.lose(list(site.server.keys))
-    visiting.read(site, site.visits[0], PORTRAIT)
-    visiting.settle(site)
+    let(site, WholePage(0, known))
+    restart_within_a_page(site)
+
+
+@ends("a process that knows nothing of a cache yet cannot tell that it was emptied")
+def test_a_server_that_restarts_within_the_first_request_of_a_process(site: World) -> None:
+    restart_within_a_page(site)
+
+
+def test_what_the_oracle_takes_for_the_version_of_a_collection_is_in_its_key(site: World) -> None:
+    let(site, WholePage(0, ALL_MUSICIANS))
+
+    keys = [found for key in site.server.of_kind("entry") if (found := named(key))]
+    assert [found.version for found in keys] == [site.truth.versions["musicians"]]
 
 
 @ends("the version of a collection is the same when it is as it has been before")
@@ -136,6 +147,13 @@ def test_what_is_shown_stale_is_not_older_than_declared(site: World) -> None:
     html = site.run(visit.process, lambda: get_fragment("truth.eager", 1), visit=visit)
 
     assert content(html).values[SESSIONS[0]] != "s1", "it has not been true for half an hour"
+
+
+def restart_within_a_page(site: World) -> None:
+    let(site, OpenPage(0, "artist"), Write(1, ARTIST, "update"))
+    site.server.lose(list(site.server.keys))
+    visiting.read(site, site.visits[0], PORTRAIT)
+    visiting.settle(site)
 
 
 def roll_back_and_read(site: World, shown: Shown) -> None:

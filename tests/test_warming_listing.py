@@ -24,7 +24,7 @@ from fragcache.token_memory import TokenName
 from fragcache.warming import Plan, Run, Status, worker
 from fragcache.warming.crews import Alone, Done
 from fragcache.warming.units import TOO_LATE, Unit
-from tests.carried import NAME, Row, Site
+from tests.carried import NAME, Late, Row, Site
 from tests.fixtures import Clock, RoundTrips, any_cache, elsewhere, in_request
 from tests.library.models import Album, Artist
 from tests.warming import all_stored, counted, warm
@@ -187,12 +187,9 @@ def test_what_a_page_stores_before_it_is_listed_again_is_fresh(
 def test_targets_are_told_when_the_last_one_is_warm(row: Fragment, site: Site) -> None:
     seen = []
 
-    def look() -> None:
-        seen.append(manifest.find(store(), NAME))
-
     def change() -> None:
         site.change()
-        site.meanwhile = look
+        site.meanwhile = lambda: seen.append(manifest.find(store(), NAME))
 
     site.meanwhile = change
     warm(row)
@@ -207,25 +204,13 @@ def test_heads_are_as_old_as_the_listing(row: Fragment, site: Site) -> None:
 
     warm(row)
 
-    instance = row.parameters.instance((Row(1, ""),))
+    encoded = row.parameters.instance((Row(1, ""),)).encoded
     axis_values = encode_axes({name: axes.get(name).current(None) for name in row.axes})
-    key = head_key(base_key(NAME, instance.encoded, axis_values), digest_of(row))
+    key = head_key(base_key(NAME, encoded, axis_values), digest_of(row))
     assert 0 < store().read_many([key])[key].as_of <= listed[0]
 
 
 def test_a_crew_may_hand_back_at_the_end_what_is_too_late(row: Fragment, site: Site) -> None:
-    class Late(Alone):
-        def __init__(self) -> None:
-            self.kept: list[Done] = []
-
-        def submit(self, unit: Unit) -> Iterator[Done]:
-            self.kept += super().submit(unit)
-            yield from ()
-
-        def finish(self, *, is_ended: bool = False) -> Iterator[Done]:
-            kept, self.kept = self.kept, []
-            yield from kept
-
     warm(row)
     site.meanwhile = site.change_once
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, default_key_func
 
-from fragcache import local
+from fragcache import local, token_memory
 from fragcache.entry import FUTURE_TOLERANCE_US, rank
 
 K = TypeVar("K")
@@ -57,6 +57,8 @@ class FragmentBackend(BaseCache):
     shared: bool = True
     #: Whether what is written can be read again.
     stores: bool = True
+    #: Whether ``clear`` lets this process forget what it knew: what is gone then was lost.
+    forgets: bool = True
     #: Whether bytes are stored as they are, and nothing is ever unpickled.
     raw: bool = False
     #: What the client raises when the server fails: no connection, a time-out, a server's error.
@@ -153,6 +155,7 @@ class FragmentBackend(BaseCache):
         """Remove everything, also what this process remembers of it."""
         super().clear()
         local.clear_all()
+        token_memory.forget_all()
 
     def server_stats(self) -> list[ServerStats]:
         """Return what each server says of itself within a second; raises nothing."""

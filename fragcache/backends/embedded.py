@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
 
-from fragcache import local
+from fragcache import local, token_memory
 from fragcache.backends import raw
 from fragcache.backends.base import Advance, BulkBackend, ServerStats, advances_over
 from fragcache.backends.sqlite_file import shared_file
@@ -169,6 +169,7 @@ class EmbeddedCache(BulkBackend):
         with self._file.writing() as connection:
             connection.execute("DELETE FROM entries")
         local.clear_all()
+        token_memory.forget_all()
 
     def server_stats(self) -> list[ServerStats]:
         """Return the entries and bytes in the file; an entry with an error if it cannot be read."""

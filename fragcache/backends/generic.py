@@ -49,6 +49,8 @@ class GenericBackend(FragmentBackend):
     unpickled, is absent. The rest of Django's API is the wrapped cache's business.
     """
 
+    forgets = False
+
     def __init__(self, cache: BaseCache) -> None:
         # No call of super(): what it reads from the settings, ``cache`` has read already.
         self._wrapped = cache

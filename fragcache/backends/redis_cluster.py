@@ -19,7 +19,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import cached_property
 
-from fragcache import local
+from fragcache import local, token_memory
 from fragcache.backends import raw
 from fragcache.backends.base import Advance, BulkBackend, NodeLost, ServerStats, horizon
 from fragcache.backends.options import options_of
@@ -180,6 +180,7 @@ class RedisClusterCache(BulkBackend):
     def clear(self) -> None:
         self._nodes.flush()
         local.clear_all()
+        token_memory.forget_all()
 
     def server_stats(self) -> list[ServerStats]:
         return self._nodes.server_stats()

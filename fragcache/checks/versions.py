@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Model
+from django.db.models import DateTimeField, Model, QuerySet
 
 from fragcache import registry
 from fragcache.checks.settings import has_usable_settings
+from fragcache.touching.fields import TouchField
 
 
 def check_versions(**_kwargs: Any) -> list[CheckMessage]:
@@ -22,21 +23,59 @@ def check_versions(**_kwargs: Any) -> list[CheckMessage]:
             model = fragment.item_model
         except Exception:  # noqa: BLE001, S112 - items() is the site's own; check_fragments complains
             continue
-        for path in fragment.version_paths or () if model is not None else ():
-            messages += _check_path(fragment.name, model, path)
+        if model is not None and fragment.version_paths is not None:
+            messages += _check_paths(fragment.name, model, fragment.version_paths)
     return messages
 
 
-def _check_path(name: str, model: Any, path: str) -> Iterator[CheckMessage]:
-    field = _field_at(model, path)
-    if field is None or not getattr(field, "auto_now", False):
-        return
+def _check_paths(name: str, model: Any, paths: Sequence[str]) -> Iterator[CheckMessage]:
+    """Yield a warning for each mtime that stays behind, unless another column of its row does not.
+
+    What is no time, such as a number, is the site's own way to tell states apart; so are querysets
+    with an update() of their own.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        field = _field_at(model, path)
+        if field is not None and not (field.primary_key or field.is_relation):
+            rows.setdefault(path.rpartition("__")[0], {})[path] = field
+    for fields in rows.values():
+        times = {path: f for path, f in fields.items() if isinstance(f, DateTimeField)}
+        if any(isinstance(field, TouchField) for field in times.values()):
+            continue
+        automatic = {path: field for path, field in times.items() if _moves_at_save(field)}
+        is_all = len(times) == len(fields) and not any(map(_is_moved_by_site, times.values()))
+        behind = automatic or (times if is_all else {})
+        for path, field in behind.items():
+            yield _warning(name, path, field)
+
+
+def _moves_at_save(field: Any) -> bool:
+    return field.auto_now or type(field).pre_save is not DateTimeField.pre_save
+
+
+def _is_moved_by_site(field: Any) -> bool:
+    rows = type(field.model._default_manager.get_queryset())
+    return rows.update is not QuerySet.update
+
+
+def _warning(name: str, path: str, field: Any) -> CheckMessage:
     label = field.model._meta.label
-    yield CheckWarning(
-        f"{name}: its version {path} is {label}.{field.name}, which auto_now moves at save() "
-        "alone: not at save(update_fields=...), update(), bulk_update(), nor with related rows.",
+    if _moves_at_save(field):
+        mover = "auto_now" if field.auto_now else f"a {type(field).__name__}"
+        moves = (
+            f"{mover} moves at save() alone: not at save(update_fields=...), update(), "
+            "bulk_update(), nor with related rows"
+        )
+    elif field.auto_now_add:
+        moves = "never moves once a row is made"
+    else:
+        moves = "nothing moves but code of the site's own, where it remembers to"
+    return CheckWarning(
+        f"{name}: its version {path} is {label}.{field.name}, which {moves}.",
         hint=f"Derive {label} from fragcache.models.TouchedModel and make {field.name} a "
-        "TouchField. If a trigger of the database moves it, silence this check.",
+        "TouchField. If a trigger of the database moves it, which no check can see, add "
+        '"fragcache.W005" to SILENCED_SYSTEM_CHECKS.',
         id="fragcache.W005",
     )
 

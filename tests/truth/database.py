@@ -25,7 +25,7 @@ _COMMITTED = " UNION ALL ".join(
         (
             *("musician", "studio_musician", "name", "mtime"),
             # What docs/decisions/0014 says that a row adds to the version of its collection.
-            f"hashtextextended(id::text || ':' || {_MICROSECONDS.format('mtime')}::text, 0)",
+            "hashfloat8extended(date_part('epoch', mtime), hashtextextended(id::text, 0))",
         ),
     )
 )

@@ -54,6 +54,11 @@ class Process:
             [flights, "_flights", Board()],
         ]
 
+    @property
+    def knows_tokens(self) -> bool:
+        """Whether it has read any, of which it can tell that they are gone."""
+        return bool(self._own[0][2]._known)
+
     @contextmanager
     def running(self, clock: Clock) -> Iterator[None]:
         """Let it be the process that this one is."""

@@ -90,9 +90,10 @@ class Truth:
 
 
 def version_of_musicians(rows: Mapping[Cell, Row]) -> str:
-    """Return the version of the collection of all musicians."""
+    """Return the version of the collection of all musicians, a text as keys have it."""
     digests = [row.digest for (kind, _n), row in rows.items() if kind == "musician"]
-    return f"{len(digests)}-{sum(digests) % 2**64:016x}"
+    text = f"{len(digests)}-{sum(digests) % 2**64:016x}"
+    return f"s{len(text)}:{text}"
 
 
 def _versions(rows: Mapping[Cell, Row]) -> dict[Owner, str]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import uuid
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence, Set, ValuesView
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from django.db.models import Manager, Model, QuerySet
-from django.db.models.fields.files import FieldFile
-from django.utils.functional import LazyObject, Promise
-from django.utils.safestring import SafeData, SafeString
+from django.utils.functional import LazyObject
+from django.utils.safestring import SafeData
 
 from fragcache.contexts import rows, wire
 from fragcache.contexts.paths import Step, written
+from fragcache.contexts.scalars import DERIVED, SCALARS
 from fragcache.contexts.silence import Asked, Silence
 from fragcache.exceptions import SnapshotTooLarge, Unpublishable
 
@@ -26,7 +22,6 @@ from fragcache.exceptions import SnapshotTooLarge, Unpublishable
 MAX_DEPTH: Final = 100
 #: How many values one snapshot may have: lists that share a list grow without end.
 MAX_VALUES: Final = 1_000_000
-_BITS_64: Final = range(-(2**63), 2**64)
 _PLAIN: Final = frozenset({type(None), bool, float, str})
 
 
@@ -64,6 +59,9 @@ class Taker:
         self._left -= 1
         if self._left < 0:
             raise SnapshotTooLarge(f"{self._path} has more than {MAX_VALUES:,} values.")
+        scalar = SCALARS.get(kind)
+        if scalar is not None:
+            return scalar(value)
         taker = _TAKERS.get(kind)
         return self._take_unusual(value) if taker is None else taker(self, value)
 
@@ -122,7 +120,10 @@ class Taker:
             return self._dataclass(value)
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return wire.Named(list(value._fields), self.items(value))
-        for base, taker in _BY_BASE:
+        for base, scalar in DERIVED:
+            if isinstance(value, base):
+                return scalar(value)
+        for base, taker in _LIKE:
             if isinstance(value, base):
                 return taker(self, value)
         kind = type(value)
@@ -251,59 +252,24 @@ class Taker:
         )
 
 
-def _text(taker: Taker, value: str) -> wire.Value:
-    return wire.Safe(str.__str__(value)) if isinstance(value, SafeData) else str.__str__(value)
-
-
-def _integer(taker: Taker, value: int) -> wire.Value:
-    return int(value) if value in _BITS_64 else wire.Large(str(int(value)))
-
-
-def _moment(taker: Taker, value: dt.datetime) -> wire.Value:
-    zone = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else ""
-    return wire.Moment(value.isoformat(), "" if zone == "UTC" else zone)
-
-
 def _set(taker: Taker, value: Set[Any]) -> wire.Value:
     # In a definite order, so that one context is one snapshot.
     taken = sorted((taker.take(one) for one in value), key=wire.encode)
     return wire.Set(taken, isinstance(value, frozenset))
 
 
-def _file(taker: Taker, value: FieldFile) -> wire.Value:
-    try:
-        url = value.url if value else None
-    except (ValueError, NotImplementedError):
-        url = None
-    return wire.File(value.name or "", url)
-
-
 _TAKERS: Final[dict[type, Callable[[Taker, Any], wire.Value]]] = {
-    int: _integer,
-    SafeString: _text,
-    bytes: lambda _taker, value: wire.Binary(bytes(value)),
-    Decimal: lambda _taker, value: wire.Number(str(value)),
-    dt.datetime: _moment,
-    dt.date: lambda _taker, value: wire.Day(value.isoformat()),
-    dt.time: lambda _taker, value: wire.Clock(value.isoformat()),
-    dt.timedelta: lambda _taker, value: wire.Span(value.days, value.seconds, value.microseconds),
-    uuid.UUID: lambda _taker, value: wire.Uid(value.bytes),
     list: lambda taker, value: wire.Items(taker.items(value)),
     tuple: lambda taker, value: wire.Tuple(taker.items(value)),
     dict: lambda taker, value: taker.mapping(value),
     set: _set,
     frozenset: _set,
     QuerySet: lambda taker, value: wire.Listed(taker.items(value)),
-    FieldFile: _file,
 }
-#: For those that derive from a type, the nearest base first.
-_BY_BASE: Final[tuple[tuple[Any, Callable[[Taker, Any], wire.Value]], ...]] = (
+#: For what derives from a type, or is like it.
+_LIKE: Final[tuple[tuple[Any, Callable[[Taker, Any], wire.Value]], ...]] = (
+    *_TAKERS.items(),
     (Manager, lambda taker, value: wire.Listed(taker.items(value.all()))),
-    (Promise, lambda taker, value: taker.take(_text(taker, str(value)))),
-    (memoryview | bytearray, lambda _taker, value: wire.Binary(bytes(value))),
-    (str, _text),
-    (float, lambda _taker, value: float(value)),
-    *((kind, taker) for kind, taker in _TAKERS.items() if kind is not SafeString),
     (Mapping, lambda taker, value: taker.mapping(value)),
     (Sequence | KeysView | ValuesView, lambda taker, value: wire.Items(taker.items(value))),
 )

@@ -2,10 +2,13 @@
 
 from fragcache.axes import Axis
 from fragcache.collections import acollection_version, collection_version
+from fragcache.contexts.fetching import afetch_context, fetch_context
+from fragcache.contexts.publishing import apublish_context, publish_context
 from fragcache.declarations import Fragment
 from fragcache.exceptions import (
     CacheUnavailable,
     DuplicateFragment,
+    ExtraMissing,
     FragcacheError,
     FragmentMissing,
     ImproperlyDeclared,
@@ -14,11 +17,15 @@ from fragcache.exceptions import (
     KeyTooLong,
     Leak,
     NoIdentity,
+    NotLoaded,
     ReadOnly,
+    ShapeMismatch,
+    SnapshotTooLarge,
     TransactionOpen,
     UndefinedArgument,
     UnknownAxis,
     UnknownFragment,
+    Unpublishable,
 )
 from fragcache.invalidation import (
     ainvalidate,
@@ -41,6 +48,7 @@ __all__ = [
     "Axis",
     "CacheUnavailable",
     "DuplicateFragment",
+    "ExtraMissing",
     "FragcacheError",
     "Fragment",
     "FragmentMissing",
@@ -50,12 +58,17 @@ __all__ = [
     "KeyTooLong",
     "Leak",
     "NoIdentity",
+    "NotLoaded",
     "ReadOnly",
+    "ShapeMismatch",
+    "SnapshotTooLarge",
     "TransactionOpen",
     "UndefinedArgument",
     "UnknownAxis",
     "UnknownFragment",
+    "Unpublishable",
     "acollection_version",
+    "afetch_context",
     "aget_fragment",
     "aget_fragments",
     "ainvalidate",
@@ -63,8 +76,10 @@ __all__ = [
     "ainvalidate_all_template_fragments",
     "ainvalidate_many",
     "ainvalidate_template_fragment",
+    "apublish_context",
     "arender_fragment",
     "collection_version",
+    "fetch_context",
     "fragment",
     "get_fragment",
     "get_fragments",
@@ -73,6 +88,7 @@ __all__ = [
     "invalidate_all_template_fragments",
     "invalidate_many",
     "invalidate_template_fragment",
+    "publish_context",
     "register",
     "render_fragment",
 ]

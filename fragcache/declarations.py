@@ -15,6 +15,7 @@ from django.template.loader import get_template
 
 from fragcache import axes, conf
 from fragcache.arguments import MISSING, Missing, Parameters
+from fragcache.entry import Kind
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.row_reading import Reader, row_reader
 from fragcache.signatures import parameters_of
@@ -33,7 +34,8 @@ class Fragment:
     """A declared, named piece of a page; subclass it for bulk contexts and overrides.
 
     Durations are in seconds. ``timeout`` is how long an entry lives after it was last warmed or
-    stored, ``max_age`` how old it may become at all; ``None`` is for ever.
+    stored, ``max_age`` how old it may become at all; ``None`` is for ever. ``expose`` names what
+    is published of models beside their fields: properties, and methods without arguments.
     """
 
     name: str = ""
@@ -52,9 +54,12 @@ class Fragment:
     stamped: bool = False
     using: str | None = None
     publish: Literal["html", "context", "both"] = "html"
+    expose: Sequence[str] = ()
 
     #: Whether this process can render it; a target knows fragments that it cannot.
     is_local: ClassVar[bool] = True
+    #: What its entries are.
+    entry_kind: ClassVar[Kind] = Kind.HTML
 
     def __init__(self, **options: Any) -> None:
         for option, value in options.items():
@@ -205,7 +210,7 @@ class Fragment:
 OPTIONS: Final = tuple(
     option
     for option in Fragment.__annotations__
-    if not option.startswith("_") and option != "is_local"
+    if not option.startswith("_") and option not in {"is_local", "entry_kind"}
 )
 
 

@@ -81,6 +81,22 @@ def find(store: Store, name: str) -> RemoteFragment | None:
     return found
 
 
+def ensure(store: Store, fragment: Fragment) -> None:
+    """Tell targets of a fragment that no run has told of, or whose parameters have changed.
+
+    One of which targets show the HTML as well is left to the runs: what they say of it belongs
+    together.
+    """
+    known = find(store, fragment.name)
+    if known is not None:
+        told = unpack_document(pack_document(_document(fragment)))
+        has_changed = any(known.document.get(name) != value for name, value in told.items())
+        if fragment.publish != "context" or not has_changed:
+            return
+    publish(store, [fragment])
+    _remembered.pop((store.space, fragment.name), None)
+
+
 def walked(store: Store, name: str) -> dict[str, Any] | None:
     """Return how the last completed run walked a fragment, as it told ``publish``."""
     document = _read(store, name)
@@ -107,6 +123,7 @@ def _document(fragment: Fragment) -> dict[str, Any]:
         "axes": fragment.axes,
         "digest": digest_of(fragment),
         "stamped": fragment.is_stamped,
+        "publish": fragment.publish,
     }
 
 

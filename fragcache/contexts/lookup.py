@@ -1,0 +1,119 @@
+"""What is found of published contexts: by the heads of instances, or by a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from fragcache.entry import Entry
+from fragcache.guard import reading
+from fragcache.local import KeptSnapshot, kept_snapshot
+from fragcache.page import Page, Wanted, now
+from fragcache.reading.batch import Batch
+from fragcache.reading.fetching import fetch, known_tokens
+from fragcache.reading.lookup import head_keys
+from fragcache.records import Head
+from fragcache.store import Store
+from fragcache.token_memory import TokenName
+from fragcache.tokens import Tokens, read
+from fragcache.transactions import awaited
+
+#: Where an entry's tokens name that of the instance; zeros without one.
+_STAMP: Final = slice(16, 32)
+
+
+class Age(Enum):
+    """Whether a context is the one that was published last, under the tokens of now."""
+
+    FRESH = auto()
+    STALE = auto()
+
+
+class Found(NamedTuple):
+    """One context."""
+
+    payload: bytes
+    #: The end of its key, which tells its state from others.
+    suffix: str
+    age: Age
+    #: Microseconds since 1970 UTC.
+    built_at: int
+
+
+def newest(batch: Batch, page: Page) -> list[Found | None]:
+    """Return the newest contexts of a batch, None for those that are not to be had.
+
+    Two round trips, or one where the process holds what the heads name. What is stale is returned
+    unless it was purged.
+    """
+    heads, tokens = _heads(batch, page)
+    if tokens is None:
+        return [None] * len(heads)
+    keys = [
+        None if head is None or head.is_tombstone else batch.entry_key(position, head.suffix)
+        for position, head in enumerate(heads)
+    ]
+    wanted = dict.fromkeys(key for key in keys if key is not None)
+    copies = _copies(batch.cache, list(wanted), batch.fragment.life)
+    found: list[Found | None] = []
+    for position, (head, key) in enumerate(zip(heads, keys, strict=True)):
+        copy = copies.get(key) if key is not None else None
+        names = batch.token_names(position)
+        found.append(copy and head and _judged(copy, head.suffix, tokens, names))
+    return found
+
+
+def named(cache: Store, key: str) -> Found | None:
+    """Return the context under a key that ``publish_context`` gave, None where it is not there."""
+    [copy] = [_copies(cache, [key], None).get(key)]
+    if copy is None:
+        return None
+    name, arguments = copy.instance
+    names = [TokenName(name)]
+    if copy.tokens[_STAMP].strip(b"\0"):
+        names.append(TokenName(name, arguments))
+    tokens = reading(cache, None, read, cache, names, may_write=False)
+    return None if tokens is None else _judged(copy, key, tokens, names)
+
+
+def _heads(batch: Batch, page: Page) -> tuple[list[Head | None], Tokens | None]:
+    cache, memory = batch.cache, page.memory(batch.cache.space)
+    keys = head_keys(batch)
+    names = batch.distinct_token_names()
+    tokens = known_tokens(cache, page, names)
+    if tokens is None or not memory.heads.keys() >= set(keys):
+        heads = {key: (batch.base(n), batch.fragment.life) for n, key in enumerate(keys)}
+        tokens = fetch(cache, page, Wanted(heads=heads, names=names))
+    if tokens is None:
+        return [None] * len(keys), None
+    records = map(memory.heads.get, keys)
+    return [None if one is None else Head.unpack(one.payload) for one in records], tokens
+
+
+def _copies(cache: Store, keys: Sequence[str], life: float | None) -> dict[str, KeptSnapshot]:
+    """Return the contexts under ``keys``, those that the process keeps without asking."""
+    local = cache.local.snapshots
+    names = {key: (cache.space, "context", key) for key in keys}
+    kept = dict(zip(keys, local.get_many(names.values()), strict=True))
+    absent = [key for key, copy in kept.items() if copy is None]
+    entries: dict[str, Entry] = {}
+    if absent:
+        entries = reading(cache, entries, cache.read_many, absent)
+    moment = now()
+    read_now = {key: kept_snapshot(entry, moment, life) for key, entry in entries.items()}
+    fetched = {key: copy for key, copy in read_now.items() if copy is not None}
+    local.keep({names[key]: copy for key, copy in fetched.items()})
+    return {key: copy for key, copy in kept.items() if copy is not None} | fetched
+
+
+def _judged(
+    copy: KeptSnapshot, suffix: str, tokens: Tokens, names: Sequence[TokenName]
+) -> Found | None:
+    """Return a context that was found, None where it may not even be served as stale."""
+    is_current = copy.tokens == tokens.pair(*names) and now() <= copy.until
+    if is_current and awaited().isdisjoint(names):
+        return Found(copy.payload, suffix, Age.FRESH, copy.built_at)
+    if tokens.have_purged(copy.tokens, names):
+        return None
+    return Found(copy.payload, suffix, Age.STALE, copy.built_at)

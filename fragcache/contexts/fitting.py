@@ -31,11 +31,16 @@ def fitted(annotation: Any, value: Any, problems: list[Misfit]) -> Any:
 
 
 class _Fitting:
-    def __init__(self, problems: list[Misfit], steps: Iterable[Step] = ()) -> None:
+    def __init__(
+        self,
+        problems: list[Misfit],
+        steps: Iterable[Step] = (),
+        made: dict[tuple[int, Any], Any] | None = None,
+    ) -> None:
         self._problems = problems
         self._steps = list(steps)
         #: What records have become, so that what was shared is shared; None while they become it.
-        self._made: dict[tuple[int, Any], Any] = {}
+        self._made = {} if made is None else made
 
     def fit(self, annotation: Any, value: Any) -> Any:
         if annotation is Any or annotation is object:
@@ -83,7 +88,7 @@ class _Fitting:
     def _fit_one_of(self, kinds: Sequence[Any], value: Any) -> Any:
         complaints: list[list[Misfit]] = []
         for kind in kinds:
-            attempt = _Fitting([], self._steps)
+            attempt = _Fitting([], self._steps, self._made)
             found = attempt.fit(kind, value)
             if not attempt._problems:
                 return found
@@ -138,13 +143,16 @@ class _Fitting:
                 return self._complain("leads back to itself: annotate it as Record", value)
             return made
         self._made[name] = None
-        made = self._made[name] = self._filled(kind, given, get, value)
+        before = len(self._problems)
+        values = self._values(kind, given, get)
+        if len(self._problems) > before:
+            del self._made[name]
+            return value
+        made = self._made[name] = kind(**values)
         return made
 
-    def _filled(
-        self, kind: Any, given: Sequence[str], get: Callable[[str], Any], value: Any
-    ) -> Any:
-        before = len(self._problems)
+    def _values(self, kind: Any, given: Sequence[str], get: Callable[[str], Any]) -> dict[str, Any]:
+        """Return the arguments of a dataclass; what does not fit is a problem."""
         hints = _hints(kind)
         fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
         values = {}
@@ -161,7 +169,7 @@ class _Fitting:
         for name in given:
             if name not in fields:
                 self._problems.append(f"{written([*self._steps, name])} is unexpected")
-        return value if len(self._problems) > before else kind(**values)
+        return values
 
     def _fit_each(self, kind: Any, values: Iterable[Any]) -> list[Any]:
         return [self._at(number, kind, one) for number, one in enumerate(values)]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from fragcache.contexts.fitting import Misfit, fitted
 from fragcache.exceptions import ImproperlyDeclared, ShapeMismatch
+
+#: How many problems are named.
+MOST: Final = 20
 
 
 def shaped(context: Mapping[str, Any], shape: type[Any], owner: str) -> Any:
@@ -21,7 +24,9 @@ def shaped(context: Mapping[str, Any], shape: type[Any], owner: str) -> Any:
     problems: list[Misfit] = []
     made = fitted(shape, context, problems)
     if problems:
-        listed = "".join(f"\n  {problem}" for problem in problems)
+        listed = "".join(f"\n  {problem}" for problem in problems[:MOST])
+        if len(problems) > MOST:
+            listed += f"\n  and {len(problems) - MOST:,} more"
         raise ShapeMismatch(f"{owner} does not fit {shape.__name__}:{listed}")
     return made
 

@@ -4,6 +4,7 @@ from fragcache.axes import Axis
 from fragcache.collections import acollection_version, collection_version
 from fragcache.contexts.fetching import afetch_context, fetch_context
 from fragcache.contexts.publishing import apublish_context, publish_context
+from fragcache.contexts.remote import remote_fragment
 from fragcache.declarations import Fragment
 from fragcache.exceptions import (
     CacheUnavailable,
@@ -90,5 +91,6 @@ __all__ = [
     "invalidate_template_fragment",
     "publish_context",
     "register",
+    "remote_fragment",
     "render_fragment",
 ]

@@ -58,6 +58,8 @@ class Fragment:
 
     #: Whether this process can render it; a target knows fragments that it cannot.
     is_local: ClassVar[bool] = True
+    #: Whether another site declares its arguments, and tells of them in a manifest.
+    is_remote: ClassVar[bool] = False
     #: What its entries are.
     entry_kind: ClassVar[Kind] = Kind.HTML
 
@@ -93,6 +95,15 @@ class Fragment:
         if callable(self.version):
             return self.version(*args)
         raise ImproperlyDeclared(f"{self.name} has no version that is a function.")
+
+    def get_versions(self, items: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Return the versions of many instances, MISSING for those that are not to be had."""
+        return [self.get_version(*args) for args in items]
+
+    @property
+    def published(self) -> Fragment | None:
+        """As who publishes it declares it; None while another site has not told."""
+        return self
 
     def __repr__(self) -> str:
         return f"<Fragment {self.name}>"
@@ -210,7 +221,7 @@ class Fragment:
 OPTIONS: Final = tuple(
     option
     for option in Fragment.__annotations__
-    if not option.startswith("_") and option not in {"is_local", "entry_kind"}
+    if not option.startswith("_") and option not in {"is_local", "is_remote", "entry_kind"}
 )
 
 

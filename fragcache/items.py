@@ -15,6 +15,8 @@ def rows(fragment: Fragment) -> QuerySet[Any] | None:
 
     ``items`` decides, so that a course that is not published has no fragment.
     """
+    if fragment.is_remote:
+        return None
     items = fragment.get_items()
     if is_rows(items):
         return items

@@ -29,6 +29,7 @@ class RemoteFragment(Fragment):
     """A fragment that another site declares and renders; this one only reads it."""
 
     is_local: ClassVar[bool] = False
+    is_remote: ClassVar[bool] = True
 
     def __init__(self, document: dict[str, Any]) -> None:
         super().__init__(name=document["name"], template_name="")
@@ -65,6 +66,8 @@ def publish(
     """Tell targets of fragments whose instances were warmed, and later runs how they ``walked``."""
     moment = now()
     for fragment in fragments:
+        if fragment.is_remote:
+            continue
         payload = pack_document(_document(fragment) | {"walked": walked})
         entry = Entry(Kind.MANIFEST, payload, as_of=moment, built_at=moment)
         store.write_many({manifest_key(fragment.name, store.room): entry}, None)

@@ -113,7 +113,7 @@ def is_uncached() -> bool:
 def missing(fragment: Fragment, arguments: tuple[Any, ...]) -> FragmentMissing:
     """Return the error for an instance that is not to be had."""
     given = ", ".join(map(repr, arguments))
-    if fragment.is_local:
+    if not fragment.is_remote:
         return FragmentMissing(
             f"{fragment.name}({given}) is not among the fragment's items: it was deleted, or "
             "items() leaves it out."

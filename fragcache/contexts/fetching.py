@@ -110,7 +110,8 @@ def _of_instance(
     using: str | None,
     request: HttpRequest | None,
 ) -> tuple[str, Context | None, FragmentMissing]:
-    fragment = find(f, using)
+    declared = find(f, using)
+    fragment = declared and declared.published
     if fragment is None:
         missing = unpublished(f)
         degrade(Event.ABSENT, str(f), "unpublished", "%s", missing)
@@ -123,7 +124,7 @@ def _of_instance(
     try:
         [found] = fetch_contexts(fragment, [as_item(args)], kwargs, request=request, using=using)
     except (InvalidArguments, UnknownAxis) as error:
-        if fragment.is_local or default is RAISE or settings.DEBUG:
+        if not fragment.is_remote or default is RAISE or settings.DEBUG:
             raise
         # A new release of the source must not be an outage of the target.
         message = "%s is declared otherwise by the source than this site expects: %s"

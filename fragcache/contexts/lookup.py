@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -54,25 +54,34 @@ def newest(batch: Batch, page: Page) -> list[Found | None]:
         None if head is None or head.is_tombstone else batch.entry_key(position, head.suffix)
         for position, head in enumerate(heads)
     ]
-    wanted = dict.fromkeys(key for key in keys if key is not None)
-    copies = _copies(batch.cache, list(wanted), batch.fragment.life)
+    names = {
+        key: batch.token_names(position) for position, key in enumerate(keys) if key is not None
+    }
+    copies = _held(batch.cache, names)
+    outdated = [key for key, own in names.items() if not _is_fresh(copies.get(key), tokens, own)]
+    copies |= _fetched(batch.cache, outdated, batch.fragment.life)
     found: list[Found | None] = []
-    for position, (head, key) in enumerate(zip(heads, keys, strict=True)):
-        copy = copies.get(key) if key is not None else None
-        names = batch.token_names(position)
-        found.append(copy and head and _judged(copy, head.suffix, tokens, names))
+    for key, head in zip(keys, heads, strict=True):
+        copy = None if key is None else copies.get(key)
+        if key is None or head is None or copy is None:
+            found.append(None)
+        else:
+            found.append(_judged(copy, head.suffix, tokens, names[key]))
     return found
 
 
 def named(cache: Store, key: str) -> Found | None:
     """Return the context under a key that ``publish_context`` gave, None where it is not there."""
-    [copy] = [_copies(cache, [key], None).get(key)]
+    found = _under_key(cache, key, _held(cache, [key]).get(key))
+    if found is None or found.age is Age.STALE:  # another may have been put in its place
+        found = _under_key(cache, key, _fetched(cache, [key], None).get(key))
+    return found
+
+
+def _under_key(cache: Store, key: str, copy: KeptSnapshot | None) -> Found | None:
     if copy is None:
         return None
-    name, arguments = copy.instance
-    names = [TokenName(name)]
-    if copy.tokens[_STAMP].strip(b"\0"):
-        names.append(TokenName(name, arguments))
+    names = _names_of(copy)
     tokens = reading(cache, None, read, cache, names, may_write=False)
     return None if tokens is None else _judged(copy, key, tokens, names)
 
@@ -91,29 +100,49 @@ def _heads(batch: Batch, page: Page) -> tuple[list[Head | None], Tokens | None]:
     return [None if one is None else Head.unpack(one.payload) for one in records], tokens
 
 
-def _copies(cache: Store, keys: Sequence[str], life: float | None) -> dict[str, KeptSnapshot]:
-    """Return the contexts under ``keys``, those that the process keeps without asking."""
-    local = cache.local.snapshots
-    names = {key: (cache.space, "context", key) for key in keys}
-    kept = dict(zip(keys, local.get_many(names.values()), strict=True))
-    absent = [key for key, copy in kept.items() if copy is None]
+def _held(cache: Store, keys: Iterable[str]) -> dict[str, KeptSnapshot]:
+    """Return the contexts under ``keys`` that the process keeps."""
+    wanted = list(keys)
+    kept = cache.local.snapshots.get_many(_local_name(cache, key) for key in wanted)
+    return {key: copy for key, copy in zip(wanted, kept, strict=True) if copy is not None}
+
+
+def _fetched(cache: Store, keys: Sequence[str], life: float | None) -> dict[str, KeptSnapshot]:
+    """Return the contexts under ``keys`` that are in the cache, and keep them."""
     entries: dict[str, Entry] = {}
-    if absent:
-        entries = reading(cache, entries, cache.read_many, absent)
+    if keys:
+        entries = reading(cache, entries, cache.read_many, keys)
     moment = now()
     read_now = {key: kept_snapshot(entry, moment, life) for key, entry in entries.items()}
     fetched = {key: copy for key, copy in read_now.items() if copy is not None}
-    local.keep({names[key]: copy for key, copy in fetched.items()})
-    return {key: copy for key, copy in kept.items() if copy is not None} | fetched
+    cache.local.snapshots.keep({_local_name(cache, key): copy for key, copy in fetched.items()})
+    return fetched
+
+
+def _local_name(cache: Store, key: str) -> tuple[str, str, str]:
+    return cache.space, "context", key
+
+
+def _names_of(copy: KeptSnapshot) -> tuple[TokenName, ...]:
+    """Return the names of the tokens that a context was made under."""
+    name, arguments = copy.instance
+    if not copy.tokens[_STAMP].strip(b"\0"):
+        return (TokenName(name),)
+    return TokenName(name), TokenName(name, arguments)
 
 
 def _judged(
     copy: KeptSnapshot, suffix: str, tokens: Tokens, names: Sequence[TokenName]
 ) -> Found | None:
     """Return a context that was found, None where it may not even be served as stale."""
-    is_current = copy.tokens == tokens.pair(*names) and now() <= copy.until
-    if is_current and awaited().isdisjoint(names):
+    if _is_fresh(copy, tokens, names):
         return Found(copy.payload, suffix, Age.FRESH, copy.built_at)
     if tokens.have_purged(copy.tokens, names):
         return None
     return Found(copy.payload, suffix, Age.STALE, copy.built_at)
+
+
+def _is_fresh(copy: KeptSnapshot | None, tokens: Tokens, names: Sequence[TokenName]) -> bool:
+    if copy is None or not awaited().isdisjoint(names):
+        return False
+    return copy.tokens == tokens.pair(*names) and now() <= copy.until

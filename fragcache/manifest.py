@@ -32,7 +32,8 @@ class RemoteFragment(Fragment):
     is_remote: ClassVar[bool] = True
 
     def __init__(self, document: dict[str, Any]) -> None:
-        super().__init__(name=document["name"], template_name="")
+        publish = document.get("publish", "html")
+        super().__init__(name=document["name"], template_name="", publish=publish)
         self.document = document
 
     @property

@@ -118,6 +118,11 @@ def missing(fragment: Fragment, arguments: tuple[Any, ...]) -> FragmentMissing:
             f"{fragment.name}({given}) is not among the fragment's items: it was deleted, or "
             "items() leaves it out."
         )
+    if fragment.publish == "context":
+        return FragmentMissing(
+            f"{fragment.name}({given}) has no HTML: its source publishes contexts. Show it by a "
+            "template of this site with remote_fragment(), or use fetch_context()."
+        )
     return FragmentMissing(
         f"{fragment.name}({given}) is not in the cache, and this site cannot render it: run "
         "warm_fragments on the source, or pass default=."

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.cache import caches
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import override_settings
 from django.utils import translation
@@ -467,3 +471,56 @@ class TestFetching:
         with on_target("library.now"):
             assert fetch_context("library.now") == {"word": "now"}
         assert happened(Event.STALE_SERVED, "library.now") == 1
+
+
+@any_cache
+class TestCommands:
+    """What the commands say of a fragment that has no HTML."""
+
+    def test_explain_tells_of_its_entry(
+        self, cache_alias: str, records_of: Fragment, singers: list[Singer]
+    ) -> None:
+        key = publish_context(records_of, singers[0])
+        pk = str(singers[0].pk)
+        shown = said("explain", NAME, pk)
+        with on_target(NAME):
+            on_the_target = said("explain", NAME, pk)
+
+        for text in (shown, on_the_target):
+            rows = dict(line.split(None, 1) for line in text.splitlines())
+            assert rows["template"] == "none: published as context"
+            assert re.search(rf"(?m)^entry key +{re.escape(store().physical_key(key))}$", text)
+            assert re.search(r"(?m)^entry +[\d,]+ bytes, fresh$", text)
+
+    def test_verify_leaves_it_out(
+        self, cache_alias: str, records_of: Fragment, singers: list[Singer]
+    ) -> None:
+        warm(records_of)
+        with pytest.raises(CommandError, match="there is no HTML to compare"):
+            said("verify", NAME)
+        assert "there is no HTML to compare" in said("verify")
+
+    def test_list_and_check_know_it(self, cache_alias: str, records_of: Fragment) -> None:
+        assert NAME in said("list")
+        assert not [one for one in run_checks() if NAME in str(one)]
+
+
+def said(*args: str) -> str:
+    out, err = io.StringIO(), io.StringIO()
+    call_command("fragments", *args, stdout=out, stderr=err)
+    return out.getvalue() + err.getvalue()
+
+
+@any_cache
+def test_html_is_missing_and_the_error_says_how_to_show_the_context(
+    cache_alias: str, records_of: Fragment, singers: list[Singer]
+) -> None:
+    warm(records_of)
+    with on_target(NAME), pytest.raises(FragmentMissing) as raised:
+        get_fragment(NAME, singers[0].pk)
+    assert str(raised.value) == (
+        f"{NAME}({singers[0].pk}) has no HTML: its source publishes contexts. Show it by a "
+        "template of this site with remote_fragment(), or use fetch_context()."
+    )
+    with pytest.raises(ImproperlyDeclared, match="has no template: it is published as context"):
+        get_fragment(NAME, singers[0].pk)

@@ -100,6 +100,10 @@ class Fragment:
         """Return the versions of many instances, MISSING for those that are not to be had."""
         return [self.get_version(*args) for args in items]
 
+    def are_available(self, items: Sequence[tuple[Any, ...]]) -> list[bool]:
+        """Return which instances can be rendered, of those whose rows are another site's."""
+        return [True] * len(items)
+
     @property
     def published(self) -> Fragment | None:
         """As who publishes it declares it; None while another site has not told."""

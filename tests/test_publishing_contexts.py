@@ -143,6 +143,18 @@ class TestPublishing:
         assert len(renders) == 2
 
     @any_cache
+    def test_of_an_object_that_is_old_publishes_the_row_of_now(
+        self, cache_alias: str, card: Fragment, artists: list[Artist]
+    ) -> None:
+        Artist.objects.filter(pk=artists[0].pk).update(
+            name="Eunice", updated_at=artists[0].updated_at + dt.timedelta(seconds=1)
+        )
+        key = publish_context(card, artists[0].pk)
+
+        assert publish_context(card, artists[0]) == key
+        assert fetch_context(card, artists[0].pk)["artist"].name == "Eunice"
+
+    @any_cache
     def test_after_an_invalidation_builds_anew_under_the_same_key(
         self, cache_alias: str, card: Fragment, artists: list[Artist]
     ) -> None:
@@ -341,6 +353,18 @@ class TestFetching:
                 assert fetch_context(other)["singer"].first_name == "Ella"
                 assert fetch_context(NAME, ella.pk)["singer"].first_name == "Ella"
 
+    def test_of_a_row_that_is_gone_is_missing_also_without_stamps(
+        self, cache_alias: str, card: Fragment, artists: list[Artist]
+    ) -> None:
+        warm(card)
+        pk = artists[0].pk
+        artists[0].delete()
+        invalidate(card, pk)
+
+        with on_target("library.card"), elsewhere():
+            assert fetch_context("library.card", pk, default=None) is None
+            assert fetch_context("library.card", artists[1].pk)["artist"].name == "Ella"
+
     @any_cache
     def test_of_a_stamped_one_tells_which_was_invalidated(
         self, cache_alias: str, records_of: Fragment, singers: list[Singer]
@@ -446,6 +470,7 @@ class TestFetching:
         cache.local.clear()
 
         assert fetch_context(key, default=None) is None
+        assert happened(Event.UNBELIEVED) == 0  # it is not taken for a context at all
 
     def test_writes_nothing_on_a_target(
         self, cache_alias: str, records_of: Fragment, singers: list[Singer], trips: RoundTrips

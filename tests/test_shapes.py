@@ -236,6 +236,19 @@ class TestRecords:
         with pytest.raises(ShapeMismatch, match=r"\n  value\.mentor leads back to itself"):
             fit(Person, singer)
 
+    def test_that_are_shared_and_do_not_fit_are_named_each_time(self) -> None:
+        records = [a_record(), a_record()]
+        records[0].singer.first_name = records[1].singer.first_name = None  # type: ignore[assignment]
+        context = open_snapshot(take_snapshot({"albums": records, "count": 2}))
+
+        with pytest.raises(ShapeMismatch) as raised:
+            shaped(context, Music, "It")
+        assert str(raised.value) == (
+            "It does not fit Music:\n"
+            "  albums[0].singer.first_name is None, not str\n"
+            "  albums[1].singer.first_name is None, not str"
+        )
+
     def test_lack_what_was_not_loaded(self) -> None:
         record = a_record()
         bare = models.Record(pk=2, title="y", singer_id=1, price=Decimal(2))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -14,13 +15,14 @@ from fragcache import page
 from fragcache.arguments import as_item
 from fragcache.bubbling import note_unstorable
 from fragcache.contexts.forms import context_form
-from fragcache.contexts.lookup import Age, Found, named, newest
+from fragcache.contexts.lookup import Age, Found, named, newest, states
 from fragcache.contexts.shapes import shaped
 from fragcache.contexts.snapshots import open_snapshot
 from fragcache.counters import Event, count, degrade
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragmentMissing, InvalidArguments, UnknownAxis, Unreadable
 from fragcache.keys import FORMAT
+from fragcache.page import Page
 from fragcache.reading.api import RAISE
 from fragcache.reading.batch import Batch
 from fragcache.reading.resolving import Reference, find, unpublished
@@ -90,15 +92,50 @@ def fetch_contexts(
         InvalidArguments, NoIdentity: the items name no instances.
         UnknownAxis: this site lacks an axis of the fragment.
     """
-    cache = store(using or fragment.using)
-    current = page.active()
-    batch = Batch.of(context_form(fragment), cache, items, kwargs, request)
-    if current is None:
-        with page.entered(page.outside()) as current:
-            found = newest(batch, current)
-    else:
+    with _looking(fragment, items, kwargs, request, using=using) as (batch, current):
         found = newest(batch, current)
     return [_opened(fragment.name, one) for one in found]
+
+
+def fetch_states(
+    fragment: Fragment, items: Sequence[Any], *, using: str | None = None
+) -> list[str | None]:
+    """Return which contexts are the newest, in the order of instances, None for no context.
+
+    Raises:
+        As ``fetch_contexts``.
+    """
+    with _looking(fragment, items, {}, None, using=using) as (batch, current):
+        return states(batch, current)
+
+
+def are_there(fragment: Fragment, items: Sequence[Any], *, using: str | None = None) -> list[bool]:
+    """Return of which instances there is a context, which heads alone do not tell.
+
+    Raises:
+        As ``fetch_contexts``.
+    """
+    with _looking(fragment, items, {}, None, using=using) as (batch, current):
+        return [found is not None for found in newest(batch, current)]
+
+
+@contextmanager
+def _looking(
+    fragment: Fragment,
+    items: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    request: HttpRequest | None,
+    *,
+    using: str | None,
+) -> Iterator[tuple[Batch, Page]]:
+    cache = store(using or fragment.using)
+    batch = Batch.of(context_form(fragment), cache, items, kwargs, request)
+    current = page.active()
+    if current is not None:
+        yield batch, current
+    else:
+        with page.entered(page.outside()) as current:
+            yield batch, current
 
 
 def _of_instance(

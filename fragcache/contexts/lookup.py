@@ -41,15 +41,28 @@ class Found(NamedTuple):
     built_at: int
 
 
+def states(batch: Batch, page: Page) -> list[str | None]:
+    """Return which contexts are the newest, as ``Found.suffix`` says it, None for no context.
+
+    One round trip: their heads tell. A context may have ended before its head.
+    """
+    records, tokens = _heads(batch, page)
+    return [
+        None if record is None else _state(record, tokens, batch.token_names(position))
+        for position, record in enumerate(records)
+    ]
+
+
 def newest(batch: Batch, page: Page) -> list[Found | None]:
     """Return the newest contexts of a batch, None for those that are not to be had.
 
     Two round trips, or one where the process holds what the heads name. What is stale is returned
     unless it was purged.
     """
-    heads, tokens = _heads(batch, page)
+    records, tokens = _heads(batch, page)
     if tokens is None:
-        return [None] * len(heads)
+        return [None] * len(records)
+    heads = [None if one is None else Head.unpack(one.payload) for one in records]
     keys = [
         None if head is None or head.is_tombstone else batch.entry_key(position, head.suffix)
         for position, head in enumerate(heads)
@@ -86,7 +99,7 @@ def _under_key(cache: Store, key: str, copy: KeptSnapshot | None) -> Found | Non
     return None if tokens is None else _judged(copy, key, tokens, names)
 
 
-def _heads(batch: Batch, page: Page) -> tuple[list[Head | None], Tokens | None]:
+def _heads(batch: Batch, page: Page) -> tuple[list[Entry | None], Tokens | None]:
     cache, memory = batch.cache, page.memory(batch.cache.space)
     keys = head_keys(batch)
     names = batch.distinct_token_names()
@@ -96,8 +109,7 @@ def _heads(batch: Batch, page: Page) -> tuple[list[Head | None], Tokens | None]:
         tokens = fetch(cache, page, Wanted(heads=heads, names=names))
     if tokens is None:
         return [None] * len(keys), None
-    records = map(memory.heads.get, keys)
-    return [None if one is None else Head.unpack(one.payload) for one in records], tokens
+    return list(map(memory.heads.get, keys)), tokens
 
 
 def _held(cache: Store, keys: Iterable[str]) -> dict[str, KeptSnapshot]:
@@ -140,6 +152,13 @@ def _judged(
     if tokens.have_purged(copy.tokens, names):
         return None
     return Found(copy.payload, suffix, Age.STALE, copy.built_at)
+
+
+def _state(record: Entry, tokens: Tokens | None, names: Sequence[TokenName]) -> str | None:
+    head = Head.unpack(record.payload)
+    if tokens is None or head.is_tombstone or tokens.have_purged(record.tokens, names):
+        return None
+    return head.suffix
 
 
 def _is_fresh(copy: KeptSnapshot | None, tokens: Tokens, names: Sequence[TokenName]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from fragcache import axes, manifest, registry
 from fragcache.arguments import MISSING, Parameters
 from fragcache.bubbling import note_unstorable
-from fragcache.contexts.fetching import Context, fetch_contexts
+from fragcache.contexts.fetching import Context, are_there, fetch_contexts, fetch_states
 from fragcache.contexts.shapes import check_shape, shaped
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragmentMissing, UnknownFragment
@@ -74,7 +74,11 @@ class TargetFragment(Fragment):
         return self.shape or self.get_contexts
 
     def get_versions(self, items: Sequence[tuple[Any, ...]]) -> list[Any]:
-        return [MISSING if one is None else one.state for one in self._contexts(items)]
+        found = fetch_states(self._published(), items, using=self.using)
+        return [MISSING if one is None else one for one in found]
+
+    def are_available(self, items: Sequence[tuple[Any, ...]]) -> list[bool]:
+        return are_there(self._published(), items, using=self.using)
 
     def get_version(self, *args: Any) -> Any:
         return self.get_versions([args])[0]
@@ -89,11 +93,8 @@ class TargetFragment(Fragment):
             FragmentMissing: one has ended.
             ShapeMismatch: one does not fit the shape.
         """
-        found = self._contexts(items)
+        found = fetch_contexts(self._published(), items, {}, using=self.using)
         return [self._values(args, one) for args, one in zip(items, found, strict=True)]
-
-    def _contexts(self, items: Sequence[tuple[Any, ...]]) -> list[Context | None]:
-        return fetch_contexts(self._published(), items, {}, using=self.using)
 
     def _values(self, args: tuple[Any, ...], context: Context | None) -> dict[str, Any]:
         if context is None:

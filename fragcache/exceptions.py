@@ -71,6 +71,13 @@ class TransactionOpen(FragcacheError):
 class ReadOnly(FragcacheError):
     """A write was asked of a site that has ``FRAGCACHE["READ_ONLY"]``."""
 
+    @classmethod
+    def of(cls, alias: str) -> ReadOnly:
+        return cls(
+            "FRAGCACHE['READ_ONLY'] is set: nothing is written to the cache alias "
+            f"{alias!r} by this site."
+        )
+
 
 class ExtraMissing(FragcacheError, ImportError):
     """A library is needed that an extra of fragcache installs."""

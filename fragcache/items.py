@@ -15,8 +15,6 @@ def rows(fragment: Fragment) -> QuerySet[Any] | None:
 
     ``items`` decides, so that a course that is not published has no fragment.
     """
-    if fragment.is_remote:
-        return None
     items = fragment.get_items()
     if is_rows(items):
         return items

@@ -232,21 +232,10 @@ class Store:
         seal, physical_key = self._ring.seal, self.physical_key
         return {key: seal(physical_key(key), entry) for key, entry in entries.items()}
 
-    def check_writable(self) -> None:
-        """Check that this site may write.
-
-        Raises:
-            ReadOnly: it has ``FRAGCACHE["READ_ONLY"]``.
-        """
-        if not self.is_writable:
-            raise ReadOnly(
-                f"FRAGCACHE['READ_ONLY'] is set: nothing is written to the cache alias "
-                f"{self.alias!r} by this site."
-            )
-
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        self.check_writable()
+        if not self.is_writable:
+            raise ReadOnly.of(self.alias)
         with self._failures_named():
             yield
 

@@ -14,7 +14,7 @@ from fragcache.arguments import Instance, as_item
 from fragcache.contexts.forms import ContextForm, check_publishes_contexts, context_form
 from fragcache.contexts.shapes import shaped
 from fragcache.contexts.snapshots import largest_part, open_snapshot
-from fragcache.exceptions import CacheUnavailable, TransactionOpen, Unpublishable
+from fragcache.exceptions import CacheUnavailable, ReadOnly, TransactionOpen, Unpublishable
 from fragcache.keys import entry_key
 from fragcache.page import now
 from fragcache.reading.batch import Batch
@@ -57,7 +57,8 @@ def publish_context(
             "rolled back. Publish it after its end, as by transaction.on_commit()."
         )
     form, cache = context_form(fragment), store(using or fragment.using)
-    cache.check_writable()
+    if not cache.is_writable:
+        raise ReadOnly.of(cache.alias)
     batch = Batch.of(form, cache, [as_item(args)], kwargs, request)
     slot = _slot(form, batch)
     with axes.activated(batch.axis_values):

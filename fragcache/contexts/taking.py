@@ -14,6 +14,7 @@ from django.utils.safestring import SafeData
 
 from fragcache.contexts import rows, wire
 from fragcache.contexts.paths import Step, written
+from fragcache.contexts.refusals import unpublishable
 from fragcache.contexts.scalars import DERIVED, SCALARS
 from fragcache.contexts.silence import Asked, Silence
 from fragcache.exceptions import SnapshotTooLarge, Unpublishable
@@ -126,11 +127,7 @@ class Taker:
         for base, taker in _LIKE:
             if isinstance(value, base):
                 return taker(self, value)
-        kind = type(value)
-        raise Unpublishable(
-            f"{self._path} is {_short(value)} ({kind.__module__}.{kind.__qualname__}), which "
-            f"cannot be published: {_advice(value)}."
-        )
+        raise unpublishable(self._path, value)
 
     def _row(self, row: Model) -> wire.Ref:
         def read() -> wire.Row:
@@ -273,16 +270,3 @@ _LIKE: Final[tuple[tuple[Any, Callable[[Taker, Any], wire.Value]], ...]] = (
     (Mapping, lambda taker, value: taker.mapping(value)),
     (Sequence | KeysView | ValuesView, lambda taker, value: wire.Items(taker.items(value))),
 )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _advice(value: object) -> str:
-    if isinstance(value, Iterator):
-        return "make a list of it, since it can be walked only once"
-    if callable(value):
-        return "call it in the context function, and put in what it returns"
-    return "put in plain values, models, querysets or dataclasses"

@@ -29,22 +29,33 @@ EXTRAS = test,lint$(if $(wildcard tests/browser),$(comma)browser)
 DEMO_VENV = .venv/demo-$(PAIR)
 BENCH_VENV = .venv/bench-$(PAIR)
 comma = ,
+PYTEST = $(PY) -m pytest -o cache_dir=$(VENV)/pytest_cache
 CACHE = embedded
 ARGS =
 INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --root-user-action=ignore
 
-.PHONY: help test pytest lint types format demo soak bench bench-warm clean
+.PHONY: help test pytest coverage lint types format demo soak bench bench-warm clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
 	@echo
 	@echo 'Variables: PYTHON=python3.13 DJANGO=6.1 CACHE=embedded|redis|memcached ARGS="-k name"'
 
-test: lint types pytest ## Check style and types, run all tests with branch coverage
+test: lint types pytest ## Check style and types, run all tests
 
+# What measures time runs by itself afterwards. ARGS may leave one of both without a test (5).
 pytest: $(VENV)/installed $(VENV)/source ## Run the tests alone
 	@echo "== pytest ($(PAIR))"
-	@COVERAGE_FILE=$(VENV)/coverage $(PY) -m pytest -o cache_dir=$(VENV)/pytest_cache --cov $(ARGS)
+	@$(PYTEST) --numprocesses logical --dist loadfile --ignore tests/timed $(ARGS); first=$$?; \
+	$(PYTEST) tests/timed $(ARGS); second=$$?; \
+	test $$first = 0 -o $$first = 5 || exit $$first; \
+	test $$second = 0 -o $$second = 5 && test $$first.$$second != 5.5 || exit $$second
+
+coverage: $(VENV)/installed ## Run the tests, slower, with branch coverage
+	@rm -f $(VENV)/coverage
+	@COVERAGE_FILE=$(abspath $(VENV)/coverage) $(MAKE) --no-print-directory pytest \
+		PYTHON=$(PYTHON) DJANGO=$(DJANGO) ARGS="--cov --cov-append --cov-report= $(ARGS)"
+	@COVERAGE_FILE=$(VENV)/coverage $(PY) -m coverage report
 
 lint: $(VENV)/installed ## Check style
 	@echo "== ruff ($(PAIR))"

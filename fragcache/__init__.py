@@ -1,5 +1,6 @@
 """Template fragments for Django: declared, rendered ahead of the visitors, read in one go."""
 
+from fragcache.addresses import absolute_uri
 from fragcache.axes import Axis
 from fragcache.collections import acollection_version, collection_version
 from fragcache.contexts.fetching import afetch_context, fetch_context
@@ -68,6 +69,7 @@ __all__ = [
     "UnknownAxis",
     "UnknownFragment",
     "Unpublishable",
+    "absolute_uri",
     "acollection_version",
     "afetch_context",
     "aget_fragment",

@@ -39,6 +39,21 @@ def code_parts(target: Callable[..., Any]) -> list[str]:
     return parts
 
 
+def literal(value: Any) -> str:
+    """Return ``repr``, equal in all processes and languages: sets in order, lazy texts as given."""
+    if isinstance(value, Promise):
+        return f"lazy {literal(_promised(value))}"
+    if isinstance(value, re.Pattern):  # its repr is cut at 200 characters
+        return f"pattern {value.pattern!r} {value.flags}"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(literal, value)))}}}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{literal(k)}: {literal(v)}' for k, v in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(literal, value))})"
+    return repr(value)
+
+
 def _layers(target: Any) -> Iterator[Any]:
     """Yield a function and those that its decorators wrap."""
     seen: set[int] = set()
@@ -60,7 +75,7 @@ def _collect(target: Any, parts: list[str], seen: Seen) -> None:
         parts.append(f"code {name} {_describe(target.__code__)}")
         defaults = (target.__defaults__, target.__kwdefaults__)
         if _is_constant(defaults):
-            parts.append(f"defaults {name} {_literal(defaults)}")
+            parts.append(f"defaults {name} {literal(defaults)}")
         _collect_neighbours(target.__code__, target.__globals__, module, parts, seen)
         for cell in target.__closure__ or ():
             _collect_cell(cell, parts, seen)
@@ -83,7 +98,7 @@ def _collect_class(kind: type, name: str, parts: list[str], seen: Seen) -> None:
             if isinstance(function, FunctionType):
                 _collect(function, parts, seen)
         if not attribute.startswith("__") and _is_fixed(attribute, value):
-            parts.append(f"constant {name}.{attribute} {_literal(value)}")
+            parts.append(f"constant {name}.{attribute} {literal(value)}")
     for base in kind.__bases__:
         _collect(base, parts, seen)
 
@@ -110,7 +125,7 @@ def _collect_neighbours(
                 for layer in _layers(value):
                     _collect(layer, parts, seen)
         elif _is_fixed(name, value):
-            parts.append(f"constant {module}.{name} {_literal(value)}")
+            parts.append(f"constant {module}.{name} {literal(value)}")
 
 
 def _names(code: CodeType) -> set[str]:
@@ -123,7 +138,7 @@ def _names(code: CodeType) -> set[str]:
 
 def _describe(code: CodeType) -> str:
     constants = [
-        _describe(constant) if isinstance(constant, CodeType) else _literal(constant)
+        _describe(constant) if isinstance(constant, CodeType) else literal(constant)
         for constant in code.co_consts
     ]
     version = sys.implementation.cache_tag
@@ -142,21 +157,6 @@ def _is_constant(value: Any) -> bool:
     if isinstance(value, dict):
         return all(_is_constant(key) and _is_constant(item) for key, item in value.items())
     return isinstance(value, list | tuple | set | frozenset) and all(map(_is_constant, value))
-
-
-def _literal(value: Any) -> str:
-    """Return ``repr`` with sets in an order that does not depend on PYTHONHASHSEED."""
-    if isinstance(value, Promise):
-        return f"lazy {_literal(_promised(value))}"
-    if isinstance(value, re.Pattern):  # its repr is cut at 200 characters
-        return f"pattern {value.pattern!r} {value.flags}"
-    if isinstance(value, set | frozenset):
-        return f"{{{', '.join(sorted(map(_literal, value)))}}}"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_literal(k)}: {_literal(v)}' for k, v in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"({', '.join(map(_literal, value))})"
-    return repr(value)
 
 
 def _promised(value: Any) -> tuple[Any, ...]:

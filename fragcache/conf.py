@@ -25,6 +25,7 @@ class Settings:
     TIMEOUT: float | None = 86_400
     READ_ONLY: bool = False
     AXES: Sequence[str] = ()
+    ADDITIONS: Sequence[str] = ()
     LOCAL_MAX_BYTES: int = 32 * 2**20
     INVALIDATION_LAG: float = 5
     PAGE_BUDGET: float | None = 0.1

@@ -24,8 +24,9 @@ from django.utils import translation
 from django.utils.autoreload import file_changed
 
 from fragcache import axes, registry
-from fragcache.codes import code_parts
+from fragcache.codes import code_parts, literal
 from fragcache.declarations import Fragment
+from fragcache.formats import format_parts
 from fragcache.keys import CONTEXTS
 from fragcache.templates import Closure, closure, is_reloading
 
@@ -35,10 +36,14 @@ CHARACTERS: Final = 16
 OUTPUT_SETTINGS: Final = (
     "DATE_FORMAT",
     "DATETIME_FORMAT",
+    "DATETIME_INPUT_FORMATS",
+    "DATE_INPUT_FORMATS",
     "DECIMAL_SEPARATOR",
     "FIRST_DAY_OF_WEEK",
     "FORMAT_MODULE_PATH",
+    "FORM_RENDERER",
     "FORCE_SCRIPT_NAME",
+    "LANGUAGES",
     "LANGUAGE_CODE",
     "MEDIA_URL",
     "MONTH_DAY_FORMAT",
@@ -48,12 +53,17 @@ OUTPUT_SETTINGS: Final = (
     "STATIC_URL",
     "THOUSAND_SEPARATOR",
     "TIME_FORMAT",
+    "TIME_INPUT_FORMATS",
     "TIME_ZONE",
+    "URLIZE_ASSUME_HTTPS",
     "USE_I18N",
     "USE_THOUSAND_SEPARATOR",
     "USE_TZ",
     "YEAR_MONTH_FORMAT",
 )
+
+#: Those of template engines that do.
+ENGINE_OPTIONS: Final = ("autoescape", "string_if_invalid")
 
 _digests: dict[str, str] = {}
 _shown: dict[str, frozenset[str]] = {}
@@ -192,12 +202,20 @@ def _closure_parts(found: Closure, shown: set[str]) -> Iterable[str]:
 @functools.cache
 def _environment() -> tuple[str, ...]:
     parts = [f"django {django.get_version()}"]
-    parts += [f"{name}={getattr(settings, name, None)!r}" for name in OUTPUT_SETTINGS]
+    parts += [f"{name}={literal(getattr(settings, name, None))}" for name in OUTPUT_SETTINGS]
+    parts += [f"engine {literal(option)}" for option in _engine_options()]
+    parts += format_parts()
     if apps.is_installed("django.contrib.staticfiles"):
         parts.append(f"static {getattr(staticfiles_storage, 'manifest_hash', '')}")
     if settings.USE_I18N:
         parts += [_catalog(language) for language in axes.Language().values()]
     return tuple(parts)
+
+
+def _engine_options() -> Iterable[tuple[Any, ...]]:
+    for engine in settings.TEMPLATES or ():  # Django's own tests have None
+        options = engine.get("OPTIONS", {})
+        yield from ((name, options[name]) for name in ENGINE_OPTIONS if name in options)
 
 
 def _catalog(language: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.utils.safestring import SafeString
 
 from fragcache.entry import Entry, Field
+
+#: The end of an addition.
+END: Final = "/"
 
 
 class Hole(NamedTuple):
@@ -20,8 +23,10 @@ class Hole(NamedTuple):
     template_name: str | None = None
     #: Tells its body, as it was compiled.
     fingerprint: str = ""
-    #: The variables that it has captured, as JSON.
+    #: The variables that it has captured, as JSON; of an addition, where to and whether it is HTML.
     captured: str = ""
+    #: The way of adding to the page of what stands between here and the hole with ``END``.
+    adds: str = ""
 
 
 class Holed(SafeString):

@@ -6,29 +6,21 @@ places are kept beside it. Showing it is a join. Nothing that was kept is ever c
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from django.core.signals import setting_changed
-from django.http import HttpRequest
-from django.template import Engine, RequestContext, Template, TemplateDoesNotExist, engines
-from django.template.backends.django import DjangoTemplates
 from django.template.base import Node
-from django.template.context import Context
-from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
 
 from fragcache import packing
-from fragcache.counters import Event, degrade
+from fragcache.additions import Added
 from fragcache.exceptions import ImproperlyDeclared, InvalidArguments, NotPackable
-from fragcache.holed import Hole, Holed
+from fragcache.holed import END, Hole, Holed
 
 #: Variables of a page that are every visitor's own, and holes wherever they are shown.
 LIVE_VARIABLES: Final = ("csrf_token", "csp_nonce")
@@ -41,9 +33,8 @@ class Recorder:
     """The holes of the renders that run under it."""
 
     def __init__(self) -> None:
-        # Nobody who writes content can know the marks.
-        self._nonce = secrets.token_hex(8)
-        self._marks = re.compile(rf"\[\[{self._nonce}-(\d+)\]\]")
+        #: In every mark, so that nobody who writes content can know one; made with the first.
+        self._nonce = ""
         self._holes: list[Hole] = []
         #: Those of tags, which print their marks, since the last cut.
         self._printed: set[str] = set()
@@ -56,8 +47,18 @@ class Recorder:
 
     def mark(self, hole: Hole) -> str:
         """Return what stands for a hole until the HTML is cut."""
+        self._nonce = self._nonce or secrets.token_hex(8)
         self._holes.append(hole)
         return f"[[{self._nonce}-{len(self._holes) - 1}]]"
+
+    def added(self, added: Sequence[Added]) -> str:
+        """Return what stands for additions to the page, around their texts."""
+        return "".join(
+            self.printed(Hole("", captured=_place_of(one), adds=one.name))
+            + one.text
+            + self.printed(Hole("", adds=END))
+            for one in added
+        )
 
     def marked(self, html: Holed) -> str:
         """Return HTML that has holes as part of what renders now."""
@@ -75,13 +76,13 @@ class Recorder:
         printed, self._printed = self._printed, set()
         if not self._holes:  # optimisation: most have none
             return html
-        pieces = self._marks.split(html)
+        pieces = re.split(rf"\[\[{self._nonce}-(\d+)\]\]", html)
         if not all(mark in html for mark in printed) or any(
             self._nonce in piece.casefold() for piece in pieces[::2]
         ):
             raise ImproperlyDeclared(
                 f"{owner}: a filter is applied to what has {{% nocache %}}, csrf_token or "
-                "csp_nonce in it, which is not there yet: apply it inside of the {% nocache %}."
+                "csp_nonce in it, which is not there yet, or adds to the page: apply it inside."
             )
         if len(pieces) == 1:
             return html
@@ -132,6 +133,16 @@ def live_variables() -> dict[str, LiveVariable]:
     return {name: LiveVariable(name, recorder) for name in LIVE_VARIABLES}
 
 
+def recorder() -> Recorder | None:
+    """Return what records the holes of what renders now, None where nothing is kept."""
+    return _recorder.get()
+
+
+def found(template_name: str | None, fingerprint: str) -> Any:
+    """Return a ``{% nocache %}`` that this process has compiled, or None."""
+    return _compiled.get((template_name, fingerprint))
+
+
 def compiled(template_name: str | None, fingerprint: str, node: Node) -> None:
     """Note a ``{% nocache %}`` that was compiled, by which pages find it."""
     _compiled[template_name, fingerprint] = node
@@ -162,91 +173,5 @@ def placed(template_name: str | None, fingerprint: str, given: Mapping[str, Any]
     )
 
 
-def shown(html: str, live: Callable[[], Context]) -> str:
-    """Return HTML with its holes filled, for a page or the render that shows it.
-
-    ``live`` returns the page's context, bound to a template.
-    """
-    if not isinstance(html, Holed):
-        return html
-    recorder = _recorder.get()
-    if recorder is not None:
-        return SafeString(recorder.marked(html))
-    context = live()
-    captured = _captured(html.holes)
-    parts = [html.pieces[0]]
-    for piece, hole, values in zip(html.pieces[1:], html.holes, captured, strict=True):
-        parts += [_filled(hole, values, context), piece]
-    return SafeString("".join(parts))
-
-
-def context_of(request: HttpRequest | None) -> Context:
-    """Return the context of a page that is no template, as far as its request tells."""
-    template = _empty_template()
-    if request is None:
-        live = Context(autoescape=template.engine.autoescape)
-    else:
-        whole = RequestContext(request)
-        with whole.bind_template(template):
-            values = {str(name): value for name, value in whole.flatten().items()}
-        live = Context({"request": request, **values}, autoescape=template.engine.autoescape)
-    live.template = template
-    return live
-
-
-@functools.cache
-def _empty_template() -> Template:
-    found = [backend for backend in engines.all() if isinstance(backend, DjangoTemplates)]
-    return (found[0].engine if found else Engine()).from_string("")
-
-
-def _captured(holes: Sequence[Hole]) -> list[dict[str, Any] | None]:
-    """Return the variables that each has captured, None where a row is gone; a query per model."""
-    if not any(hole.captured for hole in holes):  # optimisation: most see the page alone
-        return [{} for _hole in holes]
-    packed = [json.loads(hole.captured or "{}") for hole in holes]
-    loaded = packing.loaded([list(values.values()) for values in packed])
-    return [
-        None if values is None else dict(zip(names, values, strict=True))
-        for names, values in zip(packed, loaded, strict=True)
-    ]
-
-
-def _filled(hole: Hole, values: Mapping[str, Any] | None, context: Context) -> str:
-    if hole.variable:
-        return conditional_escape(context.get(hole.variable) or "")
-    _kept_alive, node = _found(hole, context)
-    if node is None or values is None:
-        return ""
-    if not values:
-        return str(node.nodelist.render(context))
-    with context.push(**values):
-        return str(node.nodelist.render(context))
-
-
-def _found(hole: Hole, context: Context) -> tuple[Template | None, Any]:
-    """Return a compiled ``{% nocache %}``, and what keeps it alive; None where nobody has it."""
-    key = hole.template_name, hole.fingerprint
-    node = _compiled.get(key)
-    template: Any = context.template
-    if node is None and hole.template_name is not None:
-        with suppress(TemplateDoesNotExist):
-            template = template.engine.get_template(hole.template_name)
-        node = _compiled.get(key)
-    if node is None:
-        degrade(
-            Event.ABSENT,
-            "",
-            f"hole in {hole.template_name}",
-            "A {%% nocache %%} in %s cannot be filled in: this site has no such template, or "
-            "another release of it.",
-            hole.template_name,
-        )
-    return template, node
-
-
-def _forget(**_kwargs: object) -> None:
-    _empty_template.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="fragcache.holes")
+def _place_of(added: Added) -> str:
+    return json.dumps([added.where, isinstance(added.text, SafeString)])

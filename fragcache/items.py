@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
 
 from django.db.models import Model, QuerySet, prefetch_related_objects
+from django.utils.safestring import SafeString
 
+from fragcache.arguments import Instance
 from fragcache.declarations import Fragment, is_rows
+
+#: What a key holds as a whole, so that it is never older than its key.
+_PLAIN: Final = frozenset(
+    {type(None), bool, int, float, str, SafeString, bytes, Decimal, uuid.UUID}
+    | {dt.datetime, dt.date, dt.time, dt.timedelta}
+)
 
 
 def rows(fragment: Fragment) -> QuerySet[Any] | None:
@@ -15,11 +27,11 @@ def rows(fragment: Fragment) -> QuerySet[Any] | None:
 
     ``items`` decides, so that a course that is not published has no fragment.
     """
-    items = fragment.get_items()
-    if is_rows(items):
-        return items
     model = fragment.item_model
-    return None if model is None else model._default_manager.all()
+    if model is None:  # so that a list is not made for each render
+        return None
+    items = fragment.get_items()
+    return items if is_rows(items) else model._default_manager.all()
 
 
 def load(
@@ -67,6 +79,19 @@ def load(
         prefetched = {id(bound[0]): bound[0] for bound in loaded if bound is not None}
         prefetch_related_objects(list(prefetched.values()), *fragment.prefetch_related)
     return loaded
+
+
+def carry_data(fragment: Fragment, instances: Iterable[Instance]) -> bool:
+    """Whether some of them hold more than their keys say, and are not loaded anew by ``load``."""
+    kinds = {type(value) for arguments, _encoded in instances for value in arguments}
+    if kinds <= _PLAIN:  # optimisation: those of querysets
+        return False
+    is_loaded = fragment.item_model is not None
+    return any(
+        not (type(value) in _PLAIN or isinstance(value, Enum))
+        for arguments, _encoded in instances
+        for value in (arguments[1:] if is_loaded else arguments)
+    )
 
 
 def restricted(queryset: QuerySet[Any], pks: Iterable[Any]) -> QuerySet[Any]:

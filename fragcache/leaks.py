@@ -10,7 +10,7 @@ import functools
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import FrameType
+from types import FrameType, MethodType
 from typing import Any, Final
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from fragcache import conf
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.exceptions import Leak
+from fragcache.side_effects import is_of_the_page, watched_side_effects
 
 #: What context processors put into every page, and is the visitor's or the request's.
 VISITORS: Final = frozenset({"request", "user", "perms", "messages", "session", "debug"})
@@ -32,6 +33,8 @@ _BY_AXIS: Final[Mapping[str, Collection[str]]] = {
     "host": {"get_host", "get_port"},
     "scheme": {"scheme", "is_secure"},
 }
+#: What of a request is made of other parts of it.
+_MADE_OF: Final[Mapping[str, Collection[str]]] = {"_current_scheme_host": ("scheme", "get_host")}
 _NOTHING: Final = nullcontext()
 #: What is another visitor's as soon as the user is.
 _OF_USER: Final = frozenset({"user", "auser", "perms"})
@@ -58,10 +61,18 @@ class Guard:
 
     def refuse(self, path: str) -> None:
         """Note that something was read which never may be; raises as ``touch``."""
-        if path not in self._leaks:
-            self._leaks[path] = _place()
-            if settings.DEBUG or conf.is_testing():
-                raise Leak(self._message(path))
+        self._note(
+            path,
+            f"reads {path}, which is one visitor's, for what is kept for all. {self._remedy}",
+        )
+
+    def lose(self, path: str) -> None:
+        """Note that something was written which a hit would not write; raises as ``touch``."""
+        self._note(
+            path,
+            f"writes {path}, which is lost whenever this is shown from the cache. Let the view "
+            "write it, or put what writes it into {% nocache %}.",
+        )
 
     def finish(self) -> None:
         """Say what was read: tags such as ``{% if %}`` swallow exceptions.
@@ -69,11 +80,11 @@ class Guard:
         Raises:
             Leak: in DEBUG and in tests.
         """
-        for path in self._leaks:
+        for path, message in self._leaks.items():
             if settings.DEBUG or conf.is_testing():
-                raise Leak(self._message(path))
+                raise Leak(message)
             note_unstorable()
-            degrade(Event.LEAK, self._owner, path, "%s", self._message(path))
+            degrade(Event.LEAK, self._owner, path, "%s", message)
 
     def _may_touch(self, path: str) -> bool:
         root, _, attribute = path.partition(".")
@@ -91,11 +102,11 @@ class Guard:
         starts = tuple(f"{form}." for form in forms)
         return any(one in forms or one.startswith(starts) for one in self._allowed)
 
-    def _message(self, path: str) -> str:
-        return (
-            f"{self._owner}: {self._leaks[path]} reads {path}, which is one visitor's, for what is "
-            f"kept for all. {self._remedy}"
-        )
+    def _note(self, path: str, what: str) -> None:
+        if path not in self._leaks:
+            self._leaks[path] = f"{self._owner}: {_place()} {what}"
+            if settings.DEBUG or conf.is_testing():
+                raise Leak(self._leaks[path])
 
 
 class Watch(dict[str, Any]):
@@ -153,11 +164,16 @@ class WatchedRequest:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._request, name)
-        self._guard.touch(f"request.{name}")
+        if name == "build_absolute_uri":  # what it reads is seen, since it reads it here
+            return MethodType(type(self._request).build_absolute_uri, self)
+        for part in _MADE_OF.get(name, (name,)):
+            self._guard.touch(f"request.{part}")
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._request, name, value)
+        if is_of_the_page(self._request, name):
+            self._guard.lose(f"request.{name}")
 
 
 def request_of(context: Context) -> HttpRequest | None:
@@ -176,7 +192,7 @@ def watched(context: Context, guard: Guard) -> Iterator[None]:
     context.dicts.append(watch)
     context.dicts.append({})
     try:
-        with _side_effects(guard, request_of(context)):
+        with watched_side_effects(guard, context, request_of(context)):
             yield
     finally:
         # By identity: a body may leave layers of its own behind.
@@ -200,28 +216,6 @@ def _isolated(context: Context, owner: str) -> Iterator[None]:
     context.dicts.insert(0, Isolation(guard))
     yield
     guard.finish()
-
-
-@contextmanager
-def _side_effects(guard: Guard, request: HttpRequest | None) -> Iterator[None]:
-    """Watch what functions read behind the context's back: the session, and the CSRF secret."""
-    session = getattr(request, "session", None)
-    meta = {} if request is None else request.META
-    was_accessed = getattr(session, "accessed", False)
-    needed_update = meta.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
-    if session is not None:
-        session.accessed = False
-    try:
-        yield
-        if getattr(session, "accessed", False):
-            guard.touch("request.session")
-        if meta.get("CSRF_COOKIE_NEEDS_UPDATE"):
-            guard.touch("csrf_token")
-    finally:
-        if session is not None:
-            session.accessed = session.accessed or was_accessed
-        if needed_update is not None:
-            meta["CSRF_COOKIE_NEEDS_UPDATE"] = needed_update
 
 
 def _request_in(layers: Sequence[Mapping[Any, Any]]) -> HttpRequest | None:

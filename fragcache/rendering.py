@@ -13,7 +13,8 @@ from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.safestring import SafeString
 
-from fragcache import databases, holes, items, leaks, registry, templates
+from fragcache import databases, holes, items, leaks, registry, showing, templates
+from fragcache.additions import Prepared
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.contexts.snapshots import take_snapshot
 from fragcache.counters import Event, degrade
@@ -66,7 +67,7 @@ def render_fragment(
     output = render_many(fragment, [instance.arguments])[0]
     if output is None:
         raise missing(fragment, instance.arguments)
-    return SafeString(holes.shown(output.html, lambda: holes.context_of(request)))
+    return SafeString(showing.shown(output.html, lambda: showing.context_of(request)))
 
 
 def render_many(
@@ -157,7 +158,11 @@ def _render_marked(
     with recorded() as recording:
         for context in contexts:
             began = began_next
-            marked, includes = templates.render(template, {**live, **context}, around)
+            prepared = Prepared()
+            variables = {**live, **context, **prepared.variables}
+            marked, includes = templates.render(template, variables, around)
+            if added := prepared.added(fragment.name):
+                marked += recorder.added(added)
             html = recorder.cut(marked, fragment.name)
             if includes:
                 note_includes(includes)
@@ -203,7 +208,7 @@ def _payload(fragment: Fragment, output: str | bytes, shown: Shown) -> bytes | N
             Event.NOT_STORED,
             fragment.name,
             "axes",
-            "%s is not stored: it shows a fragment that varies on %s, on which it does not vary.",
+            "%s is not stored: it shows what varies on %s, on which it does not vary.",
             fragment.name,
             ", ".join(sorted(others)),
         )

@@ -14,6 +14,7 @@ from django.template import (
     Origin,
     Template,
     TemplateDoesNotExist,
+    TemplateSyntaxError,
     VariableDoesNotExist,
 )
 from django.template.backends.django import Template as DjangoBackendTemplate
@@ -140,7 +141,9 @@ def is_reloading(template_name: str) -> bool:
 
 def is_reloading_engine(engine: Engine) -> bool:
     """Whether an engine compiles its templates anew for each render."""
-    loaders = engine.template_loaders
+    loaders = list(engine.template_loaders)
+    for loader in loaders:  # one may stand around others, as that of django-template-partials
+        loaders += getattr(loader, "loaders", [])
     return not any(isinstance(loader, CachedLoader) for loader in loaders)
 
 
@@ -235,9 +238,9 @@ class _Walk:
                 self._load(name)
         elif isinstance(node, InclusionNode):
             self._load_inclusion(node)
-        elif hasattr(node, "partial_mapping"):  # {% partial %} of Django 6
-            with suppress(KeyError):
-                self.visit(node.partial_mapping[node.partial_name])
+        elif hasattr(node, "partial_mapping"):  # {% partial %}
+            with suppress(KeyError, TemplateSyntaxError):
+                self.visit(node.partial_mapping[node.partial_name].nodelist)
         if shown := getattr(node, SHOWN_FRAGMENT, None):
             self.found.fragments.add(shown)
         self.visit(list(vars(node).values()))

@@ -62,15 +62,19 @@ class Tokens:
 
     def allow_storing(self, names: Iterable[TokenName], page: Page) -> bool:
         """Whether none of them can have been replaced since the page began."""
-        return all(self._is_older_than(page, name) for name in names)
+        if page.is_request:
+            return self.were_known(names, page.began, page.began_at)
+        return all(name in self.current for name in names)
 
-    def _is_older_than(self, page: Page, name: TokenName) -> bool:
+    def were_known(self, names: Iterable[TokenName], began: float, began_at: int) -> bool:
+        """Whether all of them stood at a time, given as monotonic seconds and as microseconds."""
+        return all(self._stood(name, began, began_at) for name in names)
+
+    def _stood(self, name: TokenName, began: float, began_at: int) -> bool:
         token = self.current.get(name)
         if token is None:
             return False
-        if not page.is_request or self._known_since[name] <= page.began:
-            return True
-        return token.moment + CLOCK_MARGIN_US <= page.began_at
+        return self._known_since[name] <= began or token.moment + CLOCK_MARGIN_US <= began_at
 
 
 def keys_of(store: Store, names: Iterable[TokenName]) -> dict[TokenName, list[str]]:

@@ -13,6 +13,7 @@ from fragcache.reading import costs
 from fragcache.reading.doorkeeper import doorkeeper
 from fragcache.signals import guard_probed
 from fragcache.stats.outages import note
+from tests import unpickling
 from tests.faulty_site import cards, rows  # noqa: F401
 from tests.fixtures import (  # noqa: F401
     artist_card,
@@ -28,6 +29,7 @@ from tests.fixtures import (  # noqa: F401
 from tests.jinja2_pages import in_production, jinja  # noqa: F401
 from tests.recorded_runs import hooks, runs_in  # noqa: F401
 from tests.routers import route  # noqa: F401
+from tests.sealed_site import site  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +41,13 @@ def clean_slate() -> Iterator[None]:
     registry._fragments.clear()
     registry._fragments.update(declared)
     forget()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_unpickled() -> Iterator[None]:
+    """Promise X1: whatever a test does, what comes through fragcache is never a pickle."""
+    yield
+    assert unpickling.taken() == []
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 import hypothesis
 import pytest
 
+from tests import unpickling
 from tests.processes import KINDS, PostgreSQL, Server, ServerFailed
 from tests.servers import External, Missing, Servers, program_version
 
@@ -22,10 +23,17 @@ servers_key = pytest.StashKey[Servers]()
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     options = early_config.known_args_namespace
-    # Workers of pytest-xdist inherit the addresses from the process that started them.
-    if not (options.help or options.version or "PYTEST_XDIST_WORKER" in os.environ):
+    # Under pytest-xdist each worker has servers of its own, which tests flush and freeze.
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if is_worker or not (options.help or options.version or getattr(options, "numprocesses", 0)):
         start_servers(early_config)
     return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Let one worker alone use servers that were there before: tests flush them."""
+    return 1 if any(kind.variable in os.environ for kind in KINDS) else None
 
 
 def start_servers(config: pytest.Config) -> None:
@@ -47,6 +55,7 @@ def is_wanted(kind: type[Server]) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    unpickling.install()
     config.addinivalue_line("markers", "server(name): needs redis, memcached or postgresql")
     # Real servers and coverage make the first example of a property slow, not the property.
     hypothesis.settings.register_profile("fragcache", deadline=None)

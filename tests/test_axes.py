@@ -101,8 +101,8 @@ def test_a_declaration_carries_its_axes(declare: Declare) -> None:
 )
 def test_an_unknown_axis_says_the_nearest_and_all(name: str, hint: str) -> None:
     message = (
-        f"{name.removeprefix('-')!r} is not an axis.{hint} Known are language, site, tenant, "
-        "time_zone; add your own to FRAGCACHE['AXES']."
+        f"{name.removeprefix('-')!r} is not an axis.{hint} Known are host, language, scheme, "
+        "site, tenant, time_zone; add your own to FRAGCACHE['AXES']."
     )
 
     with pytest.raises(UnknownAxis, match=re.escape(message)):

@@ -661,10 +661,43 @@ def test_w012_more_entries_for_each_item_than_are_meant(
         return
     said = only(found)
     assert said.id == "fragcache.W012"
-    product = f"1 language x 1 time_zone x {sizes[0]:,} size x {sizes[1]:,} colour."
+    product = f"{sizes[0]:,} sizes x {sizes[1]:,} colours = {number}."
     assert said.text == (
         f"library.card: warm_fragments makes {number} entries for each item: {product}"
     )
+
+
+@pytest.mark.parametrize(
+    ("paths", "problem"),
+    [
+        (["tests.test_axes.Tenant"], "is no subclass of fragcache.additions.Addition with a name"),
+        (["tests.nowhere.Titles"], "cannot be imported"),
+        ("tests.test_additions.Titles", "is not a list of texts"),
+    ],
+)
+def test_e004_and_e005_what_is_no_addition(settings: Any, paths: Any, problem: str) -> None:
+    settings.FRAGCACHE = {"ADDITIONS": paths}
+
+    said = only(messages())
+
+    assert said.id == ("fragcache.E004" if isinstance(paths, str) else "fragcache.E005")
+    assert problem in said.text
+
+
+@pytest.mark.parametrize("hosts", [["*", ".example.com"], ["www.example.com"]])
+def test_w013_a_host_is_to_be_known(
+    declare: Declare, templates: Templates, settings: Any, hosts: list[str]
+) -> None:
+    templates({"card.html": ""})
+    settings.ALLOWED_HOSTS = hosts
+    settings.INSTALLED_APPS = [
+        app for app in settings.INSTALLED_APPS if app != "django.contrib.sites"
+    ]
+    declare("card.html", name="library.card", vary_on=["host"])(nothing)
+
+    found = [(said.id, said.msg.partition(":")[0]) for said in messages()]
+
+    assert found == ([("fragcache.W013", "library.card")] if "*" in hosts else [])
 
 
 class TestVersionsThatStayBehind:

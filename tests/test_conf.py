@@ -26,6 +26,7 @@ def test_nothing_has_to_be_set(settings: Any) -> None:
         TIMEOUT=86_400,
         READ_ONLY=False,
         AXES=(),
+        ADDITIONS=(),
         LOCAL_MAX_BYTES=32 * 2**20,
         INVALIDATION_LAG=5,
         PAGE_BUDGET=0.1,
@@ -37,7 +38,7 @@ def test_the_settings_are_those_of_the_design() -> None:
         *("ENABLED", "CACHE_ALIAS", "SECRET_KEYS", "TIMEOUT", "READ_ONLY", "AXES"),
         *("LOCAL_MAX_BYTES", "INVALIDATION_LAG", "PAGE_BUDGET"),
         *("READ_ONLY_BATCHES", "RENEW_WITH", "STATEMENT_TIMEOUT", "LOCK", "QUEUE"),
-        "SHARED_BLOCKS",
+        *("SHARED_BLOCKS", "ADDITIONS"),
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -15,8 +17,9 @@ import django
 import pytest
 from django.core import checks
 from django.template import engines
+from django.test import override_settings
 from django.utils import translation
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from fragcache import Fragment, digests, registry
 from fragcache.codes import code_parts
@@ -103,7 +106,12 @@ def test_a_change_of_what_makes_the_output_changes_the_digest(
 
 
 ANOTHER_VALUE: dict[str, Any] = {
+    "DATETIME_INPUT_FORMATS": ["%Y"],
+    "DATE_INPUT_FORMATS": ["%Y"],
     "FIRST_DAY_OF_WEEK": 1,
+    "LANGUAGES": [("en", "English"), ("de", "Deutsch")],
+    "TIME_INPUT_FORMATS": ["%H"],
+    "URLIZE_ASSUME_HTTPS": True,
     "LANGUAGE_CODE": "de",
     "NUMBER_GROUPING": 3,
     "TIME_ZONE": "Europe/Vienna",
@@ -118,6 +126,67 @@ def test_a_setting_that_shows_in_output_changes_the_digest(name: str) -> None:
     settings = {name: ANOTHER_VALUE.get(name, "/another/")}
 
     assert digest(replace(RELEASE, settings=settings)) != digest(RELEASE)
+
+
+FORMATS = {
+    "the separator of decimals": {"DECIMAL_SEPARATOR": "'"},
+    "the separator of thousands": {"THOUSAND_SEPARATOR": "'"},
+    "how digits are grouped": {"NUMBER_GROUPING": (3, 2, 0)},
+    "a date": {"DATE_FORMAT": "Y"},
+    "what a form is filled with": {"DATE_INPUT_FORMATS": ["%Y"]},
+    "a format of one's own": {"MOON_FORMAT": "moon"},
+}
+
+
+@pytest.mark.parametrize("changed_formats", FORMATS.values(), ids=list(FORMATS))
+@pytest.mark.parametrize("language", ["de", "pt_BR"])
+def test_a_format_of_the_project_changes_the_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, changed_formats: dict[str, Any]
+) -> None:
+    """In any of its languages: there is no switch for formats but language and settings."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def with_formats(path: str, values: Mapping[str, Any]) -> Release:
+        folder = tmp_path / path / language
+        folder.mkdir(parents=True)
+        text = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+        (folder / "formats.py").write_text(text)
+        return replace(RELEASE, settings={"FORMAT_MODULE_PATH": [path]})
+
+    numbers = {"DECIMAL_SEPARATOR": ",", "THOUSAND_SEPARATOR": "."}
+    kept = with_formats(f"formats_{language}", numbers)
+    one = digest(kept)
+    assert digest(kept) == one
+    shutil.rmtree(tmp_path / f"formats_{language}")
+    sys.modules.pop(f"formats_{language}.{language}.formats")
+    importlib.invalidate_caches()
+    other = with_formats(f"formats_{language}", numbers | changed_formats)
+
+    assert digest(other) != one
+    for name in [name for name in sys.modules if name.startswith("formats_")]:
+        del sys.modules[name]
+
+
+def test_an_option_of_the_engine_that_shows_changes_the_digest(declare: Declare) -> None:
+    card = declare("x.html", name="library.card")(nothing)
+    found = set()
+    for options in ({}, {"string_if_invalid": "?"}, {"autoescape": False}, {}):
+        loaders = cached(locmem({"x.html": ""}))
+        with override_settings(TEMPLATES=template_settings(loaders, **options)):
+            found.add(digest_of(card))
+
+    assert len(found) == 3
+
+
+def test_a_name_of_a_language_is_one_in_all_languages() -> None:
+    with deployed(replace(RELEASE, settings={"LANGUAGES": [("de", gettext_lazy("German"))]})):
+        found = set()
+        for language in ("en", "de"):
+            digests.forget()
+            with translation.override(language):
+                found.add(digest_of(registry.get("shop.page")))
+
+    assert len(found) == 1
 
 
 def test_djangos_version_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,9 @@ class TestList:
             "timeout": 60,
             "max_age": 420,
             "using": "locmem",
+            "warmed": {"items": 0, "factors": {"variant": 2, "language": 1}, "entries": 0},
         }
+        assert document["fragments"][2]["warmed"] is None, "it is made on demand"
 
     @pytest.mark.parametrize(
         ("name", "expected"),

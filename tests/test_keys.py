@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import uuid
@@ -51,6 +52,9 @@ from fragcache.store import store
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 NAIVE_NOON = NOON.replace(tzinfo=None)
 UGLY = ["\ud800", "\x00", "\r\n", "\x7f\x85", "a b", "č☃🎷", "x" * 1000, "☃" * 1000, "%00", "~#@!"]
+
+#: Printable ASCII without a space.
+SAFE = re.compile(r"[!-~]+")
 
 Point = namedtuple("Point", "x y")
 
@@ -279,6 +283,27 @@ def test_twenty_thousand_random_argument_lists_lose_nothing() -> None:
     chance = random.Random(20261121)
     for _ in range(20_000):
         assert_nothing_is_lost([some_value(chance) for _ in range(chance.randrange(5))])
+
+
+def test_no_two_of_a_hundred_thousand_random_argument_lists_share_a_key() -> None:
+    """Whole keys, the longest of them hashed; and all of them are such as any cache takes."""
+    chance = random.Random(20261121)
+    # Lists of values are told apart by the identities of these, which take longer than keys.
+    pool = [*UGLY * 5, *(some_value(chance) for _ in range(3_000))]
+    known = {repr(identity(value)): number for number, value in enumerate(pool)}
+    told_of = [known[repr(identity(value))] for value in pool]
+    lists: dict[str, tuple[int, ...]] = {}
+    made: dict[tuple[int, ...], str] = {}
+    for _ in range(100_000):
+        chosen = chance.choices(range(len(pool)), k=chance.randrange(1, 6))
+        told = tuple(told_of[number] for number in chosen)
+        arguments = encode_arguments([pool[number] for number in chosen])
+        key = entry_key(base_key("library.card", arguments, NOTHING), "1.d")
+        assert lists.setdefault(key, told) == told
+        assert made.setdefault(told, key) == key
+    assert len(lists) > 70_000
+    assert sum("~" in key for key in lists) > 500
+    assert all(len(key) <= MAX_BYTES and SAFE.fullmatch(key) for key in lists)
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)

@@ -23,13 +23,13 @@ LAYERS: dict[str, str] = {
         "token_memory tokens transactions"
     ),
     "declared": (
-        "arguments axes codes collections declarations digests items jinja2_templates manifest "
-        "migrations models packing registry row_reading signatures templates touching validation "
-        "versions"
+        "arguments axes codes collections declarations digests formats items jinja2_templates "
+        "manifest migrations models packing registry row_reading signatures template_walks "
+        "templates touching validation versions"
     ),
     "use cases": (
-        "blocks bubbling contexts dependencies explaining holes invalidation leaks reading "
-        "rendering slots stats tombstones verifying warming"
+        "additions addresses blocks bubbling contexts dependencies explaining holes invalidation "
+        "leaks reading rendering showing side_effects slots stats tombstones verifying warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing",
 }

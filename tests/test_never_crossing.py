@@ -1,7 +1,8 @@
 """Promise T6: what one reader is shown never reaches another one, nor old code what new code made.
 
-Every combination of language, time zone, site, scheme and format, under an old release and a new
-one side by side over one cache, is shown what it would be without a cache.
+Every combination of language, time zone, site, scheme, host and kind, under an old release and a
+new one side by side over one cache, is shown what it would be without a cache. What is new is the
+code, the settings, or the formats of numbers.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ import itertools
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 from django.contrib.sites.models import Site
-from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 from django.utils import timezone, translation
+from django.utils.formats import reset_format_cache
 
-from fragcache import Axis, get_fragment, registry
+from fragcache import get_fragment, registry
 from fragcache.counters import Event
 from tests.fixtures import happened, in_request, warm
 from tests.releases import Release, changed, deployed
@@ -30,32 +30,10 @@ pytestmark = [
     pytest.mark.parametrize("cache_alias", ["redis", "memcached"], indirect=True),
 ]
 
-scheme: ContextVar[str] = ContextVar("scheme", default="http")
-
-
-class Scheme(Axis):
-    """Whether links in a fragment begin with http or https."""
-
-    name = "scheme"
-
-    def current(self, request: HttpRequest | None) -> str:
-        return scheme.get() if request is None else str(request.scheme)
-
-    def values(self) -> list[str]:
-        return ["http", "https"]
-
-    @contextmanager
-    def activate(self, value: str) -> Iterator[None]:
-        reset = scheme.set(value)
-        yield
-        scheme.reset(reset)
-
-
 CODE = """
 import datetime
 from django.contrib.sites.models import Site
-from fragcache import fragment
-from tests.test_never_crossing import scheme
+from fragcache import absolute_uri, fragment
 
 MOMENT = datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.timezone.utc)
 MARK = "old-context"
@@ -63,9 +41,9 @@ MARK = "old-context"
 def context(kind):
     site = Site.objects.get_current()
     return {"moment": MOMENT, "number": 1234.5, "mark": MARK, "site": site.name,
-            "scheme": scheme.get(), "kind": kind}
+            "address": absolute_uri("/"), "kind": kind}
 
-options = {"vary_on": ["site", "scheme"], "choices": {"kind": ["html", "text"]}}
+options = {"vary_on": ["site", "scheme", "host"], "choices": {"kind": ["html", "text"]}}
 
 @fragment("page.html", name="shop.by_version", version=lambda kind: 1, **options)
 def by_version(kind="html"):
@@ -87,7 +65,7 @@ def mark():
 
 PAGE = (
     "{% load i18n shop_tags %}{% get_current_language as language %}old-template {% mark %} "
-    "{{ mark }} {{ kind }} {{ language }} {{ moment|date:'H:i' }} {{ site }} {{ scheme }} "
+    "{{ mark }} {{ kind }} {{ language }} {{ moment|date:'H:i' }} {{ site }} {{ address }} "
     "{{ number }}"
 )
 
@@ -102,6 +80,7 @@ NEW = {
     "tag": changed(OLD, "tags", "old-tag", "new-tag"),
     "context function": changed(OLD, "code", "old-context", "new-context"),
     "settings": replace(OLD, settings={"USE_THOUSAND_SEPARATOR": True}),
+    "formats": replace(OLD, settings={**OLD.settings, "FORMAT_MODULE_PATH": "tests.formats"}),
 }
 
 
@@ -111,16 +90,19 @@ class Reader(NamedTuple):
     language: str
     zone: str
     scheme: str
+    host: str
     kind: str
     name: str
 
 
 HOURS = {"UTC": "12:00", "Asia/Tokyo": "21:00", "Europe/Berlin": "13:00"}
 NUMBERS = {"en": "1,234.5", "de": "1.234,5"}
+HOSTS = ["one.example", "two.example"]
+NAMES = ["shop.by_version", "shop.by_head"]
 READERS = [
     Reader(*values)
     for values in itertools.product(
-        NUMBERS, HOURS, ["http", "https"], ["html", "text"], ["shop.by_version", "shop.by_head"]
+        NUMBERS, HOURS, ["http", "https"], HOSTS, ["html", "text"], NAMES
     )
 ]
 SITES = {1: "one.example", 2: "two.example"}
@@ -128,7 +110,7 @@ SITES = {1: "one.example", 2: "two.example"}
 
 @pytest.fixture(autouse=True)
 def sites(cache_alias: str, settings: Any) -> None:
-    settings.FRAGCACHE = {**settings.FRAGCACHE, "AXES": ["tests.test_never_crossing.Scheme"]}
+    settings.ALLOWED_HOSTS = HOSTS
     settings.LANGUAGES = [("en", "English"), ("de", "German")]
     for pk, domain in SITES.items():
         Site.objects.update_or_create(pk=pk, defaults={"domain": domain, "name": domain})
@@ -144,31 +126,41 @@ def test_each_reader_is_shown_their_own(cache_alias: str, part: str) -> None:
     ):
         if number == 4:  # everything has been shown once
             rendered = happened(Event.RENDERED) - before
-        with deployed(release), override_settings(SITE_ID=site):
+        with running(release), override_settings(SITE_ID=site):
             for reader in lot.sample(READERS, len(READERS)):
                 assert shown_to(reader) == expected(reader, release, SITES[site])
 
-    assert rendered == 2 * len(SITES) * len(READERS) == 192
+    assert rendered == 2 * len(SITES) * len(READERS) == 384
     assert happened(Event.RENDERED) - before == rendered, "the second time, nothing is rendered"
 
 
 @pytest.mark.parametrize("part", NEW)
 def test_what_runs_of_both_releases_have_warmed(cache_alias: str, part: str) -> None:
     for release in (OLD, NEW[part], OLD):
-        with deployed(release):
+        with running(release):
             warm(registry.get("shop.by_version"), registry.get("shop.by_head"))
     before = happened(Event.RENDERED)
 
     for release, site in itertools.product((NEW[part], OLD), SITES):
-        with deployed(release), override_settings(SITE_ID=site):
+        with running(release), override_settings(SITE_ID=site):
             for reader in READERS:
                 if reader.zone == "UTC":  # the one that is warmed
                     assert shown_to(reader) == expected(reader, release, SITES[site])
     assert happened(Event.RENDERED) == before
 
 
+@contextmanager
+def running(release: Release) -> Iterator[None]:
+    """Run a release, which has read its formats once."""
+    reset_format_cache()
+    with deployed(release):
+        yield
+    reset_format_cache()
+
+
 def shown_to(reader: Reader) -> str:
-    request = RequestFactory().get("/", secure=reader.scheme == "https")
+    is_secure, headers = reader.scheme == "https", {"host": reader.host}
+    request = RequestFactory().get("/", secure=is_secure, headers=headers)
     with in_request(), translation.override(reader.language), timezone.override(reader.zone):
         return str(get_fragment(reader.name, reader.kind, request=request))
 
@@ -177,10 +169,13 @@ def expected(reader: Reader, release: Release, site: str) -> str:
     number = NUMBERS[reader.language]
     if not release.settings["USE_THOUSAND_SEPARATOR"]:
         number = number.replace("1,234", "1234").replace("1.234", "1234")
+    if release is NEW["formats"] and reader.language == "de":
+        number = number.replace(",", ";")
     marks = {
         "template": "new-template" if release is NEW["template"] else "old-template",
         "tag": "new-tag" if release is NEW["tag"] else "old-tag",
         "context": "new-context" if release is NEW["context function"] else "old-context",
     }
-    known = (reader.kind, reader.language, HOURS[reader.zone], site, reader.scheme, number)
+    address = f"{reader.scheme}://{reader.host}/"
+    known = (reader.kind, reader.language, HOURS[reader.zone], site, address, number)
     return " ".join([*marks.values(), *known])

@@ -1,4 +1,4 @@
-"""Stories that the machine leaves out: two that end well, and where promise T1 ends."""
+"""Stories that the machine leaves out: some that end well, and where promise T1 ends."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from fragcache import get_fragment
-from fragcache.declarations import FunctionFragment
-from tests.library.models import Artist
 from tests.studio.models import Musician
 from tests.truth import events, visiting
 from tests.truth.compounds import Interrupt
@@ -29,7 +27,6 @@ from tests.truth.site import (
     MUSICIANS,
     SESSIONS,
     SHOWN,
-    Portrait,
     Shown,
     primary_key,
 )
@@ -74,17 +71,7 @@ def ends(reason: str) -> Any:
     return pytest.mark.xfail(raises=AssertionError, strict=True, reason=reason)
 
 
-@ends("a run lists the items before it reads the tokens under which it stores them")
 def test_a_run_whose_items_carry_what_was_changed_meanwhile(site: World) -> None:
-    for release in site.releases:
-        portrait: Any = release.fragments["truth.portrait"]
-        release.fragments["truth.portrait"] = FunctionFragment(
-            portrait.function,
-            name="truth.portrait",
-            template_name=portrait.template_name,
-            vary_on=portrait.vary_on,
-            items=lambda: [Portrait(*row) for row in Artist.objects.values_list("pk", "name")],
-        )
     for gap in range(6):
         let(site, Interrupt(gap, Write(1, ARTIST, "update")))
         visiting.warm(site, site.processes[0], ("truth.portrait",))

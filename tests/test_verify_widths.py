@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from django.contrib.sites.models import Site
 from django.utils import timezone, translation
 
-from fragcache import Axis, Fragment
+from fragcache import Axis, Fragment, absolute_uri, axes
 from fragcache.verifying import Finding, Kind, comparing
 from fragcache.verifying.perturbing import perturbations
 from tests.fixtures import any_cache, warm
@@ -145,6 +145,37 @@ class TestTooNarrow:
         assert "+two.example" in finding.diff
         assert django_settings.SITE_ID == 1
 
+    @pytest.mark.parametrize(("axis", "other"), [("scheme", "http:"), ("host", "b.example")])
+    def test_an_address_that_shows_is_found(
+        self, cache_alias: str, declare: Any, templates: Any, settings: Any, axis: str, other: str
+    ) -> None:
+        settings.ALLOWED_HOSTS = ["a.example", "b.example"]
+        templates({"x.html": "{{ address }}"})
+        told = [name for name in ("scheme", "host") if name != axis]
+        declare("x.html", name="library.other", vary_on=[axis])(dict)
+
+        @declare("x.html", name="library.x", version=lambda: 1, vary_on=told)
+        def x() -> dict[str, Any]:
+            return {"address": absolute_uri("/")}
+
+        found = {finding.remedy: finding for finding in findings(x)}
+
+        narrow = found[f"Declare vary_on={[*told, axis]!r}."]
+        assert narrow.kind is Kind.TOO_NARROW
+        added = [line for line in narrow.diff.splitlines() if line[:1] == "+"]
+        assert other in added[-1]
+
+    def test_addresses_cannot_be_asked_for_where_no_host_is_known(
+        self, cache_alias: str, declare: Any, templates: Any, settings: Any, caplog: Any
+    ) -> None:
+        settings.ALLOWED_HOSTS = ["*"]
+        Site.objects.all().delete()
+        declare("x.html", name="library.other", vary_on=["host"])(dict)
+        fragment = self.declare(declare, templates, "")
+
+        assert "host" not in {found.name for found in perturbations(fragment)}
+        assert caplog.text == ""
+
     @pytest.mark.usefixtures("brands")
     @pytest.mark.parametrize(
         ("source", "vary_on"),
@@ -173,6 +204,7 @@ class TestTooNarrow:
         self, cache_alias: str, declare: Any, templates: Any, settings: Any
     ) -> None:
         settings.FRAGCACHE = {**settings.FRAGCACHE, "AXES": [f"{__name__}.Brand"]}
+        settings.ALLOWED_HOSTS = [f"{name}.example" for name in "abcd"]
         Site.objects.bulk_create(Site(domain=f"{n}.example", name=str(n)) for n in range(5))
         fragment = self.declare(declare, templates, "", vary_on=["-language", "-time_zone"])
 
@@ -184,6 +216,11 @@ class TestTooNarrow:
         ]
         settings.USE_I18N = settings.USE_TZ = False
         assert {found.name for found in perturbations(fragment)} == {"site", "brand"}
+        declare("x.html", name="library.other", vary_on=["host"])(dict)
+        tried = [found.text for found in perturbations(fragment)]
+        assert [text for text in tried if text.startswith(("scheme", "host"))] == [
+            *("host=b.example", "host=c.example")
+        ]
 
     def test_output_by_chance_is_no_narrow_key(
         self, cache_alias: str, declare: Any, templates: Any, artists: list[Artist]
@@ -284,6 +321,20 @@ class TestTooWide:
 
         [finding] = findings(x)
         assert "declare vary_on=['-time_zone', '-language']" in finding.remedy
+
+    def test_schemes_and_hosts_are_compared(
+        self, cache_alias: str, declare: Any, templates: Any, settings: Any, twelve: list[Artist]
+    ) -> None:
+        settings.ALLOWED_HOSTS = ["a.example", "b.example"]
+        templates({"x.html": "{{ artist }} {{ host }}"})
+
+        @declare("x.html", name="library.x", items=Artist.objects.all, vary_on=["scheme", "host"])
+        def x(artist: Artist) -> dict[str, Any]:
+            return {"artist": artist, "host": axes.get("host").current(None)}
+
+        [finding] = findings(x)
+        assert finding.about == ("The axis 'scheme' changed none of the outputs of 24 instances.")
+        assert "declare vary_on=['host']" in finding.remedy
 
     def test_few_instances_tell_nothing(
         self, cache_alias: str, declare: Any, templates: Any, settings: Any, artists: list[Artist]

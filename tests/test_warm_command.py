@@ -509,11 +509,13 @@ class TestOutput:
         manage("shop")
         shop[2] += 1
 
-        assert [line.split()[:-2] for line in manage("--dry-run").out.splitlines()] == [
-            "garden.flower 1 planned 0 fresh 1 to render".split(),
-            "shop.offer 10 planned 8 fresh 2 to render".split(),
-            "shop.price 5 planned 4 fresh 1 to render".split(),
+        lines = [re.split(r" {2,}", line) for line in manage("--dry-run").out.splitlines()]
+        assert [[*line[:4], line[5]] for line in lines] == [
+            ["garden.flower", "1 planned", "0 fresh", "1 to render", "1 item"],
+            ["shop.offer", "10 planned", "8 fresh", "2 to render", "5 items x 2 sizes = 10"],
+            ["shop.price", "5 planned", "4 fresh", "1 to render", "5 items"],
         ]
+        assert "items" not in manage("--check").out
 
     def test_what_failed_is_counted_in_its_fragments_line(
         self, manage: Manage, poisonous: Fragment
@@ -535,14 +537,27 @@ class TestOutput:
         assert (finished.code, finished.out) == (1, "")
         assert len(finished.err.splitlines()) == 1
 
+    def test_v2_says_first_how_large_the_product_is(
+        self, manage: Manage, shop: dict[int, int], settings: Any
+    ) -> None:
+        settings.LANGUAGES = [("en", "English"), ("de", "German"), ("fr", "French")]
+        said = [
+            "garden.flower: 1 item x 3 languages = 3",
+            "shop.offer: 5 items x 2 sizes x 3 languages = 30",
+            "shop.price: 5 items x 3 languages = 15",
+        ]
+        assert manage("-v2").err.splitlines()[:3] == said
+        narrowed = manage("-v2", "shop.offer", "--axis", "language=de", "--axis", "language=fr")
+        assert narrowed.err.splitlines()[0] == "shop.offer: 5 items x 2 sizes x 2 languages = 20"
+
     def test_v2_names_each_instance_that_is_due(self, manage: Manage, shop: dict[int, int]) -> None:
         manage()
         shop[3] += 1
 
         named = ["shop.offer(3, 's')", "shop.offer(3, 'l')", "shop.price(3)"]
         assert manage("-v2", "--dry-run").err.splitlines() == named
-        assert manage("-v2").err.splitlines() == named
-        assert manage("-v2").err == ""
+        assert manage("-v2").err.splitlines()[3:] == named
+        assert manage("-v2").err.splitlines()[3:] == []
 
     def test_help_says_something_of_every_option(self) -> None:
         parser = Command().create_parser("manage.py", "warm_fragments")

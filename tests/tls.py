@@ -8,12 +8,15 @@ import ssl
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import trustme
 
 #: Seconds between two looks at whether it is over.
 GLANCE = 0.05
 HOST = "127.0.0.1"
+#: A name that the certificate is for as well.
+NAME = "cache.test"
 
 
 class TLSRelay:
@@ -26,7 +29,7 @@ class TLSRelay:
         self.authority = directory / "authority.pem"
         made.cert_pem.write_to_path(str(self.authority))
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        made.issue_cert(HOST).configure_cert(self._context)
+        made.issue_cert(HOST, NAME).configure_cert(self._context)
         self._listener = socket.create_server((HOST, 0))
         self._listener.settimeout(GLANCE)
         self._is_open = True
@@ -89,3 +92,11 @@ class TLSRelay:
                 return
             with contextlib.suppress(OSError):
                 sink.sendall(data)
+
+
+def encrypted_at(name: str, address: str, authority: Path) -> dict[str, Any]:
+    """Return what of CACHES names a server, redis or memcached, behind TLS."""
+    if name == "redis":
+        return {"LOCATION": f"rediss://{address}/0?ssl_ca_certs={authority}"}
+    context = ssl.create_default_context(cafile=str(authority))
+    return {"LOCATION": address, "OPTIONS": {"tls_context": context}}

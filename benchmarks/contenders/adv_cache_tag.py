@@ -11,7 +11,7 @@ from benchmarks.servers import Stand
 # Its ``using=`` takes the alias as it stands, without quotes.
 PAGE = (
     "{% load adv_cache %}{% for card in cards %}"
-    "{% cache 3600 card card.pk card.updated_at using=BACKEND %}"
+    "{% cache 3600 adv_card card.pk card.updated_at using=BACKEND %}"
     "{% include 'cards/card.html' %}{% endcache %}{% endfor %}"
 )
 

@@ -57,10 +57,16 @@ class Connection(Client):  # type: ignore[misc]
     sock: Any
     connect_timeout: float | None
     server: Any
+    tls_context: Any
 
     _awaited = 0
     #: What the server sent beyond the replies that were awaited.
     _excess = b""
+
+    def __init__(self, server: Any, **options: Any) -> None:
+        super().__init__(server, **options)
+        if self.tls_context and isinstance(self.server, tuple):
+            self.tls_context = _Named(self.tls_context, self.server[0])
 
     def send(self, commands: Sequence[bytes]) -> None:
         """Send commands, without waiting for their replies."""
@@ -136,9 +142,9 @@ class Connection(Client):  # type: ignore[misc]
     def _connect_in_time(self) -> None:
         given = self.server
         try:
-            if isinstance(given, tuple) and not self.tls_context:
+            if isinstance(given, tuple):
                 connected(given[0], self.connect_timeout, self._connect_to)
-            else:  # a certificate is for a name, which pymemcache looks up itself
+            else:
                 self._connect_to(None)
         finally:
             self.server = given
@@ -179,6 +185,17 @@ class Connection(Client):  # type: ignore[misc]
             pieces.append(self._receive())
             missing -= len(pieces[-1])
         return b"".join(pieces)
+
+
+class _Named:
+    """A TLS context that wants a certificate for a name, whatever address of it is connected to."""
+
+    def __init__(self, context: ssl.SSLContext, name: str) -> None:
+        self._context = context
+        self._name = name
+
+    def wrap_socket(self, plain: Any, *, server_hostname: str) -> ssl.SSLSocket:
+        return self._context.wrap_socket(plain, server_hostname=self._name)
 
 
 def storing(command: bytes, wire: bytes, value: bytes, expires: int, cas: bytes = b"") -> bytes:

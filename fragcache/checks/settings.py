@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
 from django.utils.module_loading import import_string
 
 from fragcache import conf
+from fragcache.additions import Addition
 from fragcache.axes import Axis
 from fragcache.checks.locks import wrong_lock
 from fragcache.suggestions import did_you_mean
+
+#: The classes that settings name subclasses of, as sites import them.
+_PUBLIC: Final[dict[type, str]] = {Axis: "fragcache.Axis", Addition: "fragcache.additions.Addition"}
 
 
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
@@ -31,6 +35,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         *_wrong_alias(),
         *_wrong_values(given),
         *_wrong_axes(given),
+        *_wrong_kinds(given, "ADDITIONS", Addition),
         *_wrong_renewals(given),
         *wrong_lock(given.get("LOCK", "cache")),
     ]
@@ -66,6 +71,7 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
     for name, hint in (
         ("SECRET_KEYS", "Write a list: the first key seals, all of them verify."),
         ("AXES", "Write a list of dotted paths."),
+        ("ADDITIONS", "Write a list of dotted paths."),
     ):
         texts = given.get(name, [])
         is_list = isinstance(texts, list | tuple)
@@ -124,7 +130,11 @@ def _wrong_renewals(given: dict[str, Any]) -> Iterator[CheckMessage]:
 
 
 def _wrong_axes(given: dict[str, Any]) -> Iterator[CheckMessage]:
-    paths = given.get("AXES", [])
+    return _wrong_kinds(given, "AXES", Axis)
+
+
+def _wrong_kinds(given: dict[str, Any], setting: str, base: type) -> Iterator[CheckMessage]:
+    paths = given.get(setting, [])
     for path in paths if isinstance(paths, list | tuple) else []:
         if not isinstance(path, str):
             continue  # E004 says so
@@ -132,13 +142,13 @@ def _wrong_axes(given: dict[str, Any]) -> Iterator[CheckMessage]:
             kind = import_string(path)
         except ImportError as error:
             yield Error(
-                f"FRAGCACHE['AXES'] names {path!r}, which cannot be imported: {error}.",
+                f"FRAGCACHE[{setting!r}] names {path!r}, which cannot be imported: {error}.",
                 id="fragcache.E005",
             )
             continue
-        if not (isinstance(kind, type) and issubclass(kind, Axis) and hasattr(kind, "name")):
+        if not (isinstance(kind, type) and issubclass(kind, base) and hasattr(kind, "name")):
             yield Error(
-                f"FRAGCACHE['AXES'] names {path!r}, which is no subclass of fragcache.Axis with a "
-                "name.",
+                f"FRAGCACHE[{setting!r}] names {path!r}, which is no subclass of "
+                f"{_PUBLIC[base]} with a name.",
                 id="fragcache.E005",
             )

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
-from django.template import Template, TemplateDoesNotExist, TemplateSyntaxError, engines
-from django.template.backends.django import DjangoTemplates
-from django.template.base import Node, NodeList
+from django.template import Template, TemplateDoesNotExist, TemplateSyntaxError
+from django.template.base import Node
 from django.template.defaulttags import ForNode
 from django.templatetags.cache import CacheNode as DjangosCacheNode
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
@@ -25,6 +23,7 @@ from fragcache.checks.settings import has_usable_settings
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragcacheError
 from fragcache.leaks import VISITORS
+from fragcache.template_walks import nodes_within, templates_with
 from fragcache.templates import closure, closure_of_nodes
 from fragcache.templatetags.blocks import CacheNode
 from fragcache.templatetags.holes import NocacheNode
@@ -41,8 +40,8 @@ def check_templates(**_kwargs: Any) -> list[CheckMessage]:
         messages += _of_fragment(fragment)
     blocks: defaultdict[str, set[str]] = defaultdict(set)
     theirs, ours = set(), set()
-    for name, template in _templates():
-        for node, around in _nodes(template.nodelist):
+    for name, template in templates_with(_TAGS):
+        for node, around in nodes_within(template.nodelist):
             if isinstance(node, CacheNode):
                 ours.add(name)
                 blocks[node.fragment_name].add(name)
@@ -118,39 +117,3 @@ def _of_names(blocks: dict[str, set[str]]) -> Iterator[CheckMessage]:
                 hint="Rename it, or use shared=True where one is meant, and not the setting.",
                 id="fragcache.W011",
             )
-
-
-def _templates() -> Iterator[tuple[str, Template]]:
-    """Yield the templates of the project's engines that have a tag that is checked."""
-    for backend in engines.all():
-        if not isinstance(backend, DjangoTemplates):
-            continue
-        for name in sorted(_names(backend)):
-            try:
-                yield name, backend.engine.get_template(name)
-            except (TemplateDoesNotExist, TemplateSyntaxError, FragcacheError):
-                continue  # it is told where it is shown
-
-
-def _names(backend: DjangoTemplates) -> set[str]:
-    loaders = list(backend.engine.template_loaders)
-    for loader in loaders:
-        loaders += getattr(loader, "loaders", [])
-    names = set()
-    for directory in {Path(one) for x in loaders if hasattr(x, "get_dirs") for one in x.get_dirs()}:
-        for path in directory.rglob("*"):
-            if path.is_file() and any(tag in path.read_bytes() for tag in _TAGS):
-                names.add(path.relative_to(directory).as_posix())
-    return names
-
-
-def _nodes(
-    nodelist: NodeList, around: tuple[Node, ...] = ()
-) -> Iterator[tuple[Node, tuple[Node, ...]]]:
-    """Yield nodes with those that they stand in, from the outside."""
-    for node in nodelist:
-        yield node, around
-        for attribute in node.child_nodelists:
-            inner = getattr(node, attribute, None)
-            if isinstance(inner, NodeList):
-                yield from _nodes(inner, (*around, node))

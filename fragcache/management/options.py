@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -42,6 +42,13 @@ def add_output(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--no-progress", action="store_false", dest="progress", help="Show no progress."
+    )
+
+
+def add_verbosity(parser: ArgumentParser, help: str) -> None:
+    """Add the option of all commands to an action, before which it stands otherwise."""
+    parser.add_argument(
+        "-v", "--verbosity", type=int, choices=range(4), default=SUPPRESS, help=help
     )
 
 

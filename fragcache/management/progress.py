@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
 
 from django.core.management.base import OutputWrapper
 from tqdm import tqdm
 
-from fragcache import axes
 from fragcache.declarations import Fragment
 from fragcache.warming import Plan
-from fragcache.warming.batches import size_of
+from fragcache.warming.extents import extents
 
 #: Seconds between two plain lines.
 INTERVAL: Final = 10.0
@@ -93,14 +91,9 @@ def size_of_all(plan: Plan) -> int | None:
 
 def sizes(plan: Plan) -> dict[str, int | None]:
     """Return how many instances a plan has of each fragment; None where that is not cheap."""
-    found: dict[str, int | None] = {}
-    for fragment in plan.fragments:
-        found[fragment.name] = None
-        with suppress(Exception):  # the run itself tells what items() raises
-            size = None if plan.only is not None else size_of(fragment)
-            times = len(axes.combinations(fragment.axes, _chosen(fragment, plan)))
-            found[fragment.name] = None if size is None else size * times
-    return found
+    return {
+        name: None if extent is None else extent.entries for name, extent in extents(plan).items()
+    }
 
 
 class _Canvas:
@@ -114,7 +107,3 @@ class _Canvas:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._out, name)
-
-
-def _chosen(fragment: Fragment, plan: Plan) -> dict[str, Any]:
-    return {name: v for name, v in plan.axis_values.items() if name in fragment.axes}

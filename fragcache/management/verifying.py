@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from fragcache import registry
 from fragcache.declarations import Fragment
 from fragcache.exceptions import InvalidArguments, UnknownFragment
-from fragcache.management.options import add_axis, add_output, at_least
+from fragcache.management.options import add_axis, add_output, add_verbosity, at_least
 from fragcache.management.progress import Progress
 from fragcache.management.selection import axis_values_of, check_alias, named
 from fragcache.management.signals import Signals
@@ -58,14 +58,7 @@ def add_options(parser: ArgumentParser) -> None:
         help="Exit with 1 as well if a fragment without a version is older than its data.",
     )
     add_output(parser)
-    parser.add_argument(  # the one of all commands stands before the action
-        "-v",
-        "--verbosity",
-        type=int,
-        choices=range(4),
-        default=SUPPRESS,
-        help="0: print only what is wrong.",
-    )
+    add_verbosity(parser, "0: print only what is wrong.")
 
 
 def verify(command: BaseCommand, options: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.template.context import Context
 from django.utils.safestring import SafeString
 
-from fragcache import conf, holes, page, rendering
+from fragcache import conf, page, rendering, showing
 from fragcache.arguments import as_arguments, as_item
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
@@ -93,8 +93,8 @@ def get_fragments(
         degrade(Event.ABSENT, fragment.name, "misfit", message, fragment.name, error)
         found = [None] * len(wanted)
     if Holed in set(map(type, found)):
-        context = functools.cache(page_context or functools.partial(holes.context_of, request))
-        found = [None if html is None else _safe(holes.shown(html, context)) for html in found]
+        context = functools.cache(page_context or functools.partial(showing.context_of, request))
+        found = [None if html is None else _safe(showing.shown(html, context)) for html in found]
     if None not in found:
         return found
     if fragment.is_remote:

@@ -47,16 +47,15 @@ def fill(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> d
 
 def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> dict[str, str]:
     fragment, cache = batch.fragment, batch.cache
-    for slot in due:
-        if not fragment.is_versioned:
+    may_store = may_store and cache.is_writable and not all(slot.is_cut_off for slot in due)
+    if may_store and not fragment.is_versioned:
+        for slot in due:
             slot.version = places.unique_version(page.began_at if page.is_request else now())
     rendered = []
-    may_store = may_store and cache.is_writable
-    fresh = may_store and not all(slot.is_cut_off for slot in due)
     with activated(batch.axis_values):
         arguments = [slot.instance.arguments for slot in due]
         versions_from = places.versions_from(due)
-        found = render_many(fragment, arguments, fresh=fresh, versions_from=versions_from)
+        found = render_many(fragment, arguments, fresh=may_store, versions_from=versions_from)
     for slot, output in zip(due, found, strict=True):
         if output is not None:
             slot.output = output

@@ -28,7 +28,8 @@ def fill_once(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool)
 
     What may not be stored is nobody else's.
     """
-    if not may_store or is_recording() or is_filling() or not batch.cache.is_writable:
+    is_alone = not may_store or all(slot.is_cut_off for slot in due)
+    if is_alone or is_recording() or is_filling() or not batch.cache.is_writable:
         return fill(batch, due, page, may_store=may_store)
     _note_current(batch, due, page)
     keys = {slot.base: _key(batch, slot) for slot in due if slot.current}

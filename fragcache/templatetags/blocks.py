@@ -14,8 +14,9 @@ from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
 from django.template.loader_tags import BlockNode
 
+from fragcache.additions import Prepared
 from fragcache.blocks import Block, Options, shown_block, shown_unstored
-from fragcache.holes import is_recording, live_variables
+from fragcache.holes import live_variables, recorder
 from fragcache.leaks import Guard, request_of, watched
 from fragcache.suggestions import did_you_mean
 from fragcache.templates import (
@@ -89,11 +90,14 @@ class CacheNode(Node):
         self._check_alias(options.using)
 
         def render() -> str:
-            if not is_recording():  # nothing of it is kept
+            recording = recorder()
+            if recording is None:  # nothing of it is kept
                 return str(self.nodelist.render(live))
-            guard = Guard(f"{{% cache %}} {self.fragment_name!r}", self._allowed(options), _REMEDY)
-            with watched(live, guard), live.push(**live_variables()):
-                return str(self.nodelist.render(live))
+            owner = f"{{% cache %}} {self.fragment_name!r}"
+            guard, prepared = Guard(owner, self._allowed(options), _REMEDY), Prepared()
+            with watched(live, guard), live.push(**live_variables(), **prepared.variables):
+                html = str(self.nodelist.render(live))
+            return html + recording.added(prepared.added(owner))
 
         # What is rendered after the answer must not see what the page made of its context.
         live = context.new(_flat(context)) if options.stale_while_revalidate else context
@@ -133,13 +137,15 @@ class CacheNode(Node):
     def _block(self, context: Context) -> DjangoBlock:
         """Return the block as it stands in what is rendered."""
         template: Any = context.template
+        # Nothing overrides parts of a partial that is rendered by itself, which is no Template.
+        is_overridden = self._is_overridable and isinstance(template, Template)
         return DjangoBlock(
-            template_name=(template.name if self._is_overridable else self._name) or UNNAMED,
+            template_name=(template.name if is_overridden else self._name) or UNNAMED,
             name=self.fragment_name,
-            fingerprint=self.fingerprint,
+            fingerprint=self.fingerprint + _switches(context),
             engine=template.engine,
             nodelist=self.nodelist,
-            overriding=template if self._is_overridable else None,
+            overriding=template if is_overridden else None,
         )
 
     def _timeout(self, context: Context) -> int | None:
@@ -214,6 +220,15 @@ def _arguments(
             raise TemplateSyntaxError(f"{{% {tag} %}} gets {name!r} twice.")
         options[name] = parser.compile_filter(value)
     return values, options
+
+
+def _switches(context: Context) -> str:
+    """Return what tells apart a body within ``{% localize off %}`` and its like from one without.
+
+    They may stand around an include of the template that has the block, out of its sight.
+    """
+    switches = (context.autoescape, context.use_l10n, context.use_tz)
+    return "" if switches == (True, None, None) else f" {switches}"
 
 
 def _flat(context: Context) -> dict[str, Any]:

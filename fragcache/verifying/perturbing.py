@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from fragcache import axes
-from fragcache.axes import Axis, Language, TimeZone
+from fragcache import axes, registry
+from fragcache.axes import Axis, Host, Language, Scheme, TimeZone
 from fragcache.declarations import Fragment
 
 logger = logging.getLogger("fragcache")
@@ -48,20 +48,22 @@ class Perturbation:
 def perturbations(fragment: Fragment) -> list[Perturbation]:
     """Return other values of every axis of the project that the fragment does not vary on.
 
-    Number and date formats are the language's. An axis that cannot be asked is logged, and left
-    as it is.
+    Those of addresses are tried where any fragment varies on them: they show by ``absolute_uri``
+    alone, which keeps what does not tell them from being stored. Number and date formats are the
+    language's. An axis that cannot be asked is logged, and left as it is.
     """
     found = []
     for name, axis in axes.available().items():
-        if name in fragment.axes:
+        if name in fragment.axes or not _may_show(axis):
             continue
         try:
-            current = axis.current(None)
-            values = [value for value in _values(axis) if value != current]
+            values = list(_values(axis))
+            current = axis.current(None) if values else None
         except Exception:
             logger.warning("The axis %r cannot be perturbed", name, exc_info=True)
             continue
-        found += [Perturbation(axis, value) for value in values[:VALUES]]
+        others = [value for value in values if value != current]
+        found += [Perturbation(axis, value) for value in others[:VALUES]]
     return found
 
 
@@ -71,6 +73,11 @@ def remedy(fragment: Fragment, name: str) -> str:
         return f"Take {axes.REFUSAL + name!r} out of its vary_on."
     names = [*fragment.vary_on, name]
     return f"Declare vary_on={names!r}."
+
+
+def _may_show(axis: Axis) -> bool:
+    is_address = isinstance(axis, Scheme | Host)
+    return not is_address or any(axis.name in one.axes for one in registry.all_fragments())
 
 
 def _values(axis: Axis) -> Iterator[Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from fragcache.entry import Entry
-from fragcache.holed import Hole, Holed, html_of
+from fragcache.holed import END, Hole, Holed, html_of
 
 
 def text_of(html: str) -> str:
@@ -27,5 +29,7 @@ def text_of_entry(entry: Entry) -> str:
 def _named(hole: Hole) -> str:
     if hole.variable:
         return f"[{hole.variable}]"
+    if hole.adds:
+        return "]" if hole.adds == END else f"[to {json.loads(hole.captured)[0]} of {hole.adds}: "
     told = ["nocache in", hole.template_name, hole.fingerprint, hole.captured]
     return f"[{' '.join(str(part) for part in told if part)}]"

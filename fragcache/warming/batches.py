@@ -56,13 +56,18 @@ def batches(
 
 def size_of(fragment: Fragment) -> int | None:
     """Return how many instances there are, for a progress bar; None where that is not cheap."""
+    number = number_of_items(fragment)
+    return None if number is None else number * len(fragment.choice_combinations())
+
+
+def number_of_items(fragment: Fragment) -> int | None:
+    """Return how many items there are, 1 without any; None where that is not cheap."""
     found = fragment.get_items()
-    combinations = len(fragment.choice_combinations())
     if found is None:
-        return combinations
+        return 1
     if isinstance(found, QuerySet):
-        return found.count() * combinations
-    return len(found) * combinations if isinstance(found, Sequence) else None
+        return found.count()
+    return len(found) if isinstance(found, Sequence) else None
 
 
 def keyset(

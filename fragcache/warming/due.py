@@ -19,6 +19,8 @@ from fragcache.records import Head
 from fragcache.slots import Slot, includes_are_current, token_names
 from fragcache.store import Store
 from fragcache.token_memory import TokenName
+from fragcache.tokens import Tokens
+from fragcache.warming.listing import Listing
 
 #: Entries are rebuilt over this last part of their max_age, so that they do not all end at once.
 SPREAD: Final = 0.2
@@ -34,7 +36,13 @@ class Rank(IntEnum):
 
 
 def ranked(
-    fragment: Fragment, cache: Store, slots: Sequence[Slot], *, force: bool, dry: bool
+    fragment: Fragment,
+    cache: Store,
+    slots: Sequence[Slot],
+    *,
+    force: bool,
+    dry: bool,
+    listing: Listing | None = None,
 ) -> dict[Rank, list[Slot]]:
     """Return the slots by the state of their instances; the lives of fresh entries are extended.
 
@@ -42,10 +50,29 @@ def ranked(
     them; one touch of the entries that the heads name, which answers what was evicted. With
     ``force``, where all are rendered, nothing is touched, and what was evicted is not told.
 
+    Where items were read before the tokens were, in ``listing``, slots that may not be stored
+    under theirs are left without; ``current`` holds them.
+
     Raises:
         CacheUnavailable: the cache does not answer.
     """
-    heads = _read_heads(fragment, cache, slots, dry=dry)
+    heads, settled = _read_heads(fragment, cache, slots, dry=dry)
+    found = _ranked(fragment, cache, slots, heads, force=force, dry=dry)
+    if listing is not None and not dry:
+        due = slots if force else [*found[Rank.MISSING], *found[Rank.STALE]]
+        listing.withhold(fragment, due, settled)
+    return found
+
+
+def _ranked(
+    fragment: Fragment,
+    cache: Store,
+    slots: Sequence[Slot],
+    heads: Sequence[tuple[Slot, Head, Entry]],
+    *,
+    force: bool,
+    dry: bool,
+) -> dict[Rank, list[Slot]]:
     kept = _current(fragment, cache, heads, dry=dry)
     evicted = set() if force else _missing(cache, list(kept), fragment.life, dry=dry)
     if len(kept) == len(slots) and not evicted:  # optimisation: most batches
@@ -64,8 +91,8 @@ def ranked(
 
 def _read_heads(
     fragment: Fragment, cache: Store, slots: Sequence[Slot], *, dry: bool
-) -> list[tuple[Slot, Head, Entry]]:
-    """Give slots their tokens and stored heads; return those whose head is believed."""
+) -> tuple[list[tuple[Slot, Head, Entry]], Tokens]:
+    """Give slots their tokens and stored heads; return the heads that are believed, and tokens."""
     room = cache.room
     head_keys = [head_key(slot.base, slot.digest, room) for slot in slots]
     names = _token_names(fragment, slots)
@@ -83,7 +110,7 @@ def _read_heads(
         if head is not None and head.kind == Kind.HEAD:
             slot.head = Head.unpack(head.payload)
             heads.append((slot, slot.head, head))
-    return heads
+    return heads, settled
 
 
 def _token_names(fragment: Fragment, slots: Sequence[Slot]) -> list[tuple[TokenName, ...]]:

@@ -34,15 +34,17 @@ class Rendered(NamedTuple):
     queries: int
 
 
-def render(fragment: Fragment, due: Sequence[Slot]) -> Rendered:
+def render(fragment: Fragment, due: Sequence[Slot], as_of: int | None = None) -> Rendered:
     """Render slots; what fails is logged with its arguments and traceback.
+
+    ``as_of`` is when the items were read, where they are not read now.
 
     Raises:
         OperationalError: the database fails, whatever is asked of it.
     """
     rendered, failed = [], 0
     with counted() as queries:
-        for slot, output in _outputs(fragment, due):
+        for slot, output in _outputs(fragment, due, as_of):
             if isinstance(output, Exception):
                 failed += 1
                 log_failure(fragment, slot.instance, output)
@@ -68,27 +70,27 @@ def log_failure(fragment: Fragment, instance: Instance, error: BaseException) ->
 
 
 def _outputs(
-    fragment: Fragment, due: Sequence[Slot]
+    fragment: Fragment, due: Sequence[Slot], as_of: int | None
 ) -> Iterator[tuple[Slot, Output | Exception | None]]:
     if not due:
         return
     try:
-        outputs: Sequence[Output | None] = _attempt(fragment, due)
+        outputs: Sequence[Output | None] = _attempt(fragment, due, as_of)
     except Exception as error:  # noqa: BLE001 - whatever the site raises is reported
         if len(due) == 1:
             yield due[0], error
         else:
-            yield from _one_by_one(fragment, due)
+            yield from _one_by_one(fragment, due, as_of)
     else:
         yield from zip(due, outputs, strict=True)
 
 
 def _one_by_one(
-    fragment: Fragment, due: Sequence[Slot]
+    fragment: Fragment, due: Sequence[Slot], as_of: int | None
 ) -> Iterator[tuple[Slot, Output | Exception | None]]:
     failures = 0
     for slot in due:
-        [(_slot, output)] = _outputs(fragment, [slot])
+        [(_slot, output)] = _outputs(fragment, [slot], as_of)
         failures = failures + 1 if isinstance(output, OperationalError) else 0
         if failures == _DATABASE_FAILURES:
             assert isinstance(output, OperationalError)
@@ -96,10 +98,10 @@ def _one_by_one(
         yield slot, output
 
 
-def _attempt(fragment: Fragment, due: Sequence[Slot]) -> list[Output | None]:
+def _attempt(fragment: Fragment, due: Sequence[Slot], as_of: int | None) -> list[Output | None]:
     for slot in due:
         if not fragment.is_versioned:
-            slot.version = slots.unique_version(now())
+            slot.version = slots.unique_version(now() if as_of is None else as_of)
     arguments = [slot.instance.arguments for slot in due]
     versions_from = slots.versions_from(due)
     with isolated(fragment, versions_from):

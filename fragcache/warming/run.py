@@ -85,8 +85,17 @@ class Run:
                 walk = self._walks[fragment.name] = Walk(fragment, self.plan, tally)
             if not rank or (walk.due[rank] and not walk.has_failed):
                 self._warm(walk, rank, crew)
+                self._list_again(walk, rank, crew)
             if self._is_ended:
                 return
+
+    def _list_again(self, walk: Walk, rank: Rank | None, crew: Crew) -> None:
+        """Warm what was invalidated while items were listed that carry data."""
+        while walk.carries_data and not self._is_ended:
+            self._take(crew.finish())
+            if not walk.too_late or walk.has_failed or self._is_ended:
+                return
+            self._warm(walk, rank, crew)
 
     def _warm(self, walk: Walk, rank: Rank | None, crew: Crew) -> None:
         walk.begin()

@@ -20,13 +20,15 @@ from fragcache.store import Store, store
 from fragcache.versions import Version
 from fragcache.warming.allowance import Allowance
 from fragcache.warming.due import Rank, ranked
+from fragcache.warming.listing import Listing
 from fragcache.warming.renders import render
 from fragcache.warming.report import Tally
 
 Versioned = Sequence[tuple[Instance, Version | None]]
 
-#: The reason where it is not the cache that refuses.
+#: The reasons where it is not the cache that refuses.
 NOT_STORABLE: Final = "it may not be kept, for what the log says"
+TOO_LATE: Final = "it was invalidated each time that it was listed"
 _LOST: Final = "it was confirmed, and is not there when it is read back"
 
 
@@ -44,11 +46,22 @@ class Unit:
     dry: bool = False
     #: Render only what is in this state; those below have been dealt with by units before it.
     rank: Rank | None = None
+    #: When the items were read, where they carry data.
+    listing: Listing | None = None
+
+    @property
+    def cache(self) -> Store:
+        return store(self.using or self.fragment.using)
 
     @property
     def is_first(self) -> bool:
         """Whether its instances were in no unit before it."""
-        return self.rank in {None, Rank.MISSING}
+        return self.rank in {None, Rank.MISSING} and not self.is_again
+
+    @property
+    def is_again(self) -> bool:
+        """Whether its items are listed once more."""
+        return self.listing is not None and self.listing.number > 0
 
 
 @dataclass(slots=True)
@@ -66,6 +79,8 @@ class Outcome:
     is_incomplete: bool = False
     #: Whether something shows other instances, which may change without its rows.
     is_nested: bool = False
+    #: By the base of their keys, the tokens of what is to be listed once more.
+    too_late: dict[str, bytes] = field(default_factory=dict)
 
 
 def warm(
@@ -78,27 +93,30 @@ def warm(
     Raises:
         CacheUnavailable: the cache does not answer.
     """
-    cache = store(unit.using or unit.fragment.using)
     outcome = Outcome()
     with axes.activated(unit.axis_values):
-        due = [(form, _due(form, unit, cache, outcome)) for form in forms_of(unit.fragment)]
-        if on_due is not None:
-            for _form, slots in due:
-                for slot in slots:
+        due = [(form, _due(form, unit, outcome)) for form in forms_of(unit.fragment)]
+        if on_due is not None and not unit.is_again:
+            for _form, found in due:
+                for slot in found:
                     on_due(unit.fragment, slot.instance)
         if not unit.dry:
-            for form, slots in due:
-                _render(form, cache, slots, allowance, outcome)
+            for form, found in due:
+                _render(form, unit, found, allowance, outcome)
     return outcome
 
 
 def _render(
-    form: Fragment, cache: Store, due: Sequence[Slot], allowance: Allowance, outcome: Outcome
+    form: Fragment, unit: Unit, due: Sequence[Slot], allowance: Allowance, outcome: Outcome
 ) -> None:
+    cache = unit.cache
+    if unit.listing is not None and not unit.listing.is_last:
+        due = _without_late(due, outcome)
+    as_of = None if unit.listing is None else unit.listing.began_at
     done = 0
     for portion in allowance.portions(due):
         done += len(portion)
-        rendered = render(form, portion)
+        rendered = render(form, portion, as_of)
         allowance.give_back(len(portion) - len(rendered.slots))
         outcome.tally.failed += rendered.failed
         outcome.queries += rendered.queries
@@ -106,15 +124,17 @@ def _render(
     outcome.is_incomplete |= done < len(due)
 
 
-def _due(form: Fragment, unit: Unit, cache: Store, outcome: Outcome) -> list[Slot]:
+def _due(form: Fragment, unit: Unit, outcome: Outcome) -> list[Slot]:
     """Return the slots of one form that the unit is to render, and count all."""
     batch = _slots(form, unit)
-    found = ranked(form, cache, batch, force=unit.force, dry=unit.dry)
+    how = {"force": unit.force, "dry": unit.dry}
+    found = ranked(form, unit.cache, batch, **how, listing=unit.listing)
     outcome.is_nested |= any(slot.is_nested for slot in batch)
     wanted = [rank for rank in Rank if unit.force or rank is not Rank.FRESH]
     outcome.due.update({rank: len(found[rank]) for rank in wanted})
     if unit.is_first:
         outcome.tally.planned += len(batch)
+    if unit.is_first or unit.is_again:
         outcome.tally.fresh += 0 if unit.force else len(found[Rank.FRESH])
     chosen = wanted if unit.rank is None else [unit.rank]
     return [slot for rank in chosen for slot in found[rank]]
@@ -126,11 +146,20 @@ def _slots(form: Fragment, unit: Unit) -> list[Slot]:
     for instance, version in unit.instances:
         base = base_key(name, instance.encoded, encoded_axes)
         found[base] = Slot(instance=instance, base=base, digest=digest, version=version)
-    return list(found.values())
+    return list(found.values()) if unit.listing is None else unit.listing.chosen(found)
+
+
+def _without_late(due: Sequence[Slot], outcome: Outcome) -> list[Slot]:
+    """Leave out the slots whose items may be older than their tokens."""
+    late = {slot.base: slot.current for slot in due if slot.tokens is None}
+    outcome.too_late |= {base: tokens for base, tokens in late.items() if tokens}
+    return [slot for slot in due if slot.base not in late]
 
 
 def _write(fragment: Fragment, cache: Store, rendered: Sequence[Slot], outcome: Outcome) -> None:
-    storable = [slot for slot in rendered if slot.output and slot.output.is_storable]
+    late = [slot for slot in rendered if slot.tokens is None]
+    found = [slot for slot in rendered if slot.tokens is not None]
+    storable = [slot for slot in found if slot.output and slot.output.is_storable]
     outcome.is_nested |= any(slot.output.dependencies for slot in storable if slot.output)
     written = slots.write(cache, fragment, storable)
     lost = _lost(cache, written.confirmed)
@@ -138,8 +167,9 @@ def _write(fragment: Fragment, cache: Store, rendered: Sequence[Slot], outcome: 
     outcome.tally.stored += len(written.confirmed) - len(lost)
     outcome.tally.refused += len(rendered) - len(written.confirmed) + len(lost)
     outcome.refusals.update([*written.refused.values(), *lost.values()])
-    if len(storable) < len(rendered):
-        outcome.refusals[NOT_STORABLE] += len(rendered) - len(storable)
+    for reason, number in ((NOT_STORABLE, len(found) - len(storable)), (TOO_LATE, len(late))):
+        if number:
+            outcome.refusals[reason] += number
 
 
 def _lost(cache: Store, confirmed: Mapping[str, Entry]) -> dict[str, str]:

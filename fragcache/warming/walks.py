@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fragcache import axes, manifest
+from fragcache import axes, items, manifest, page
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.page import now
@@ -18,6 +18,7 @@ from fragcache.store import Store, store
 from fragcache.warming import watermarks
 from fragcache.warming.batches import Batch, batches
 from fragcache.warming.due import Rank
+from fragcache.warming.listing import Listing
 from fragcache.warming.plan import Plan
 from fragcache.warming.queries import are_per_instance
 from fragcache.warming.renders import log_failure
@@ -43,6 +44,11 @@ class Walk:
     is_nested: bool = False
     #: How many there are to render of each rank, as far as was looked.
     due: Counter[Rank] = field(default_factory=Counter)
+    #: By the base of their keys, the tokens of what is to be listed once more.
+    too_late: dict[str, bytes] = field(default_factory=dict)
+    #: Whether its items carry data, which was read when they were listed.
+    carries_data: bool = False
+    _listings: int = 0
     _began: float = 0.0
     _has_warned: bool = False
     #: What the next run may rely on, when this one has completed; and what this one relies on.
@@ -52,7 +58,7 @@ class Walk:
     @property
     def is_done(self) -> bool:
         """Whether every instance was walked, though some may have failed."""
-        return self.is_listed and not self.pending and not self.has_failed
+        return self.is_listed and not (self.pending or self.has_failed or self.too_late)
 
     @property
     def cache(self) -> Store:
@@ -74,8 +80,13 @@ class Walk:
         digest_of(fragment)  # which says what is wrong with the template before anything is read
         force = plan.force or not (fragment.is_versioned or plan.check)
         since = self._rows_since(combinations)
+        listing = self._listing()
         for listed in batches(fragment, plan.batch_size, plan.only, since, plan.within):
-            instances = self._without_failed(listed, is_first=not rank)
+            instances = self._without_failed(listed, is_first=not (rank or listing.number))
+            carries_data = items.carry_data(fragment, [instance for instance, _ in instances])
+            self.carries_data |= carries_data
+            if listing.number and not carries_data:
+                continue
             for values in combinations:
                 yield Unit(
                     fragment=fragment,
@@ -84,13 +95,15 @@ class Walk:
                     using=plan.using,
                     force=force,
                     dry=plan.dry,
-                    rank=rank,
+                    rank=None if listing.number else rank,
+                    listing=listing if carries_data else None,
                 )
 
     def include(self, unit: Unit, outcome: Outcome) -> None:
         """Tally what became of a unit."""
         self.tally.include(outcome.tally)
         self.is_nested |= outcome.is_nested
+        self.too_late |= outcome.too_late
         self.look_at_clock()
         if unit.is_first:
             self.due.update(outcome.due)
@@ -109,6 +122,15 @@ class Walk:
             is_sound = not (self.tally.failed or self.tally.refused or self.is_nested)
             walked = asdict(self._watermark) if self._watermark and is_sound else None
             manifest.publish(self.cache, [self.fragment], walked)
+
+    def _listing(self) -> Listing:
+        """Return that which begins now: the first one, or one of what was too late."""
+        known, self.too_late = self.too_late, {}
+        self._listings = self._listings + 1 if known else 0
+        began = page.outside()
+        return Listing(
+            began=began.began, began_at=began.began_at, number=self._listings, known=known
+        )
 
     def _rows_since(self, combinations: Sequence[Mapping[str, Any]]) -> dt.datetime | None:
         """Return from when on rows are read, None for all; and note what that will be worth."""

@@ -73,8 +73,10 @@ def usable(fragment: Fragment, cache: Store, scope: str) -> Watermark | None:
 def tells_changes(fragment: Fragment) -> bool:
     """Whether its rows carry the times of all changes: a version of columns that are times."""
     paths = fragment.version_paths
+    if paths is None or fragment.item_model is None:  # whose items are not listed for this
+        return False
     rows = fragment.get_items()
-    if paths is None or not is_rows(rows) or items.is_fixed(rows):
+    if not is_rows(rows) or items.is_fixed(rows):
         return False
     if fragment.is_stamped or shown_by(fragment):  # which change without its rows
         return False

@@ -55,6 +55,7 @@ def packed(unit: Unit) -> bytes:
         "force": unit.force,
         "dry": unit.dry,
         "rank": unit.rank,
+        "listing": unit.listing,
     }
     return bytes(ForkingPickler.dumps(told))
 

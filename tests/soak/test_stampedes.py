@@ -1,4 +1,4 @@
-"""The stampedes of tests/test_stampedes.py many times over, with the bounds that are promised."""
+"""The stampedes of tests/timed many times over, with the bounds that are promised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from fragcache import leases
 from tests.stampedes import CROWD, RENDER, Herd, Stampede
-from tests.test_stampedes import herd, open_shop, random_moments  # noqa: F401 - fixtures
+from tests.timed.test_stampedes import herd, open_shop, random_moments  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.soak
 

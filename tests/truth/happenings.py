@@ -129,7 +129,7 @@ class ReadOnTarget(NamedTuple):
 
     def occur(self, world: World) -> None:
         shown = self.shown or world.subject
-        if shown in visiting.WARMED:
+        if shown in visiting.ON_TARGETS:
             visiting.read_on_target(world, shown)
 
 
@@ -139,10 +139,8 @@ class Warm(NamedTuple):
     changed: bool
 
     def occur(self, world: World) -> None:
-        shown = self.shown or world.subject
-        if shown in visiting.WARMED:
-            process = world.process(self.process)
-            visiting.warm(world, process, (shown.fragment,), changed=self.changed)
+        shown, process = self.shown or world.subject, world.process(self.process)
+        visiting.warm(world, process, (shown.fragment,), changed=self.changed)
 
 
 class Push(NamedTuple):

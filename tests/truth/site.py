@@ -137,9 +137,10 @@ def release(number: int, spend: Callable[[float], None]) -> Release:
         spend(0.002)
         return {"artist": artist}
 
-    # Without items: what a list carries is read before a run reads tokens, see
-    # tests/test_truth_limits.py.
-    @declare("artist", "truth.portrait", timeout=300)
+    def portraits() -> list[Portrait]:
+        return [Portrait(*row) for row in Artist.objects.order_by("pk").values_list("pk", "name")]
+
+    @declare("artist", "truth.portrait", items=portraits, timeout=300)
     def portrait(portrait: Portrait) -> dict[str, Any]:
         return {"artist": portrait}
 

@@ -16,9 +16,9 @@ from tests.truth.process import Process, Visit
 from tests.truth.site import BAND, SHOWN, Portrait, Shown
 from tests.truth.world import MOST_VISITS, World
 
-#: What is warmed, and what a target may ask for.
-WARMED = tuple(shown for shown in SHOWN if shown.fragment != "truth.portrait")
-FRAGMENTS = tuple(dict.fromkeys(shown.fragment for shown in WARMED))
+#: What is warmed, and what a target may ask for, which has no objects of the site's own.
+FRAGMENTS = tuple(dict.fromkeys(shown.fragment for shown in SHOWN))
+ON_TARGETS = tuple(shown for shown in SHOWN if shown.fragment != "truth.portrait")
 
 
 def open_page(world: World, process: Process) -> Visit | None:
@@ -128,7 +128,7 @@ def settle(world: World) -> None:
             world.judge.look_at_end(shown, html)
     assert warm(world, world.processes[0], FRAGMENTS) is Status.OK
     world.clock.advance(11)
-    for shown in WARMED:
+    for shown in ON_TARGETS:
         world.judge.look_at_end(shown, read_on_target(world, shown))
     world.judge.look_at_all()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from django import db
@@ -16,9 +15,12 @@ from django.utils import timezone
 from django.utils.connection import ConnectionDoesNotExist
 
 from fragcache import registry
-from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.explaining import explain
+from fragcache.management.arguments import arguments_of
+from fragcache.management.invalidating import add_options as add_invalidate_options
+from fragcache.management.invalidating import invalidate
+from fragcache.management.listing import described_blocks, described_fragment
 from fragcache.management.stating import caches_described, stats_lines
 from fragcache.management.triggers import Refused, trigger_migration
 from fragcache.management.verifying import add_options as add_verify_options
@@ -35,7 +37,8 @@ EXIT_UNAVAILABLE: Final = 75
 
 class Command(BaseCommand):
     help = (
-        "Lists the declared fragments, explains one instance of one, lists the recorded runs of "
+        "Lists the declared fragments or the blocks of templates, explains one instance, "
+        "invalidates instances, fragments or blocks, lists the recorded runs of "
         "warm_fragments, says how the caches are, verifies what they hold, or writes the "
         "migration that moves a model's mtime."
     )
@@ -44,6 +47,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         listing = actions.add_parser("list", help="Every declared fragment.")
+        listing.add_argument(
+            "--blocks", action="store_true", help="Every {%% cache %%} block of Django's templates."
+        )
         listing.add_argument("--json", action="store_true", help="Print one JSON document.")
         explaining = actions.add_parser(
             "explain", help="Each part of an instance's keys, and why it is or is not current."
@@ -72,6 +78,9 @@ class Command(BaseCommand):
         add_verify_options(
             actions.add_parser("verify", help="Render again, and compare with what is stored.")
         )
+        add_invalidate_options(
+            actions.add_parser("invalidate", help="Let an instance, or all, be rendered anew.")
+        )
         moving = actions.add_parser(
             "trigger", help="Write the PostgreSQL migration that moves a model's mtime."
         )
@@ -91,6 +100,8 @@ class Command(BaseCommand):
                 verify(self, options)
             elif options["action"] == "trigger":
                 self._trigger(options)
+            elif options["action"] == "invalidate":
+                invalidate(self, options)
             else:
                 self._explain(options)
         except CacheUnavailable as error:
@@ -100,9 +111,13 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
 
     def _list(self, options: dict[str, Any]) -> None:
-        rows = [_described(fragment) for fragment in registry.all_fragments()]
+        if options["blocks"]:
+            self._list_blocks(options)
+            return
+        rows = [described_fragment(fragment) for fragment in registry.all_fragments()]
         if options["json"]:
-            document = {"format": 1, "fragments": rows}
+            told = [row | {"warmed": row["warmed"] and row["warmed"].as_document()} for row in rows]
+            document = {"format": 1, "fragments": told}
             self.stdout.write(json.dumps(document, indent=2, default=str))
         elif rows:
             self._table(rows)
@@ -111,6 +126,15 @@ class Command(BaseCommand):
                 "No fragments are declared: add a fragments.py with @fragment to an installed app.",
                 style_func=str,
             )
+
+    def _list_blocks(self, options: dict[str, Any]) -> None:
+        rows = described_blocks()
+        if options["json"]:
+            self.stdout.write(json.dumps({"format": 1, "blocks": rows}, indent=2))
+        elif rows:
+            self._table([{key: row[key] for key in row if key != "using"} for row in rows])
+        else:
+            self.stderr.write("No template has a {% cache %} block of fragcache.", style_func=str)
 
     def _runs(self, options: dict[str, Any]) -> None:
         try:
@@ -182,9 +206,7 @@ class Command(BaseCommand):
         if fragment is None:
             raise unpublished(options["name"])
         cache = store(options["using"] or fragment.using)
-        args = [_value(text) for text in options["arguments"] if "=" not in text]
-        pairs = [text.split("=", 1) for text in options["arguments"] if "=" in text]
-        kwargs = {name: _value(text) for name, text in pairs}
+        args, kwargs = arguments_of(options["arguments"])
         rows = explain(fragment, cache, *args, **kwargs)
         if options["json"]:
             self.stdout.write(json.dumps(dict(rows), indent=2))
@@ -212,36 +234,6 @@ def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is not a number of 1 or more")
     return int(text)
-
-
-def _value(text: str) -> Any:
-    """Return what a template takes ``text`` for: a number, or a text with or without quotes."""
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
-
-
-def _described(fragment: Fragment) -> dict[str, Any]:
-    model = fragment.item_model
-    paths = fragment.version_paths
-    return {
-        "name": fragment.name,
-        "template": fragment.template_name,
-        "items": model._meta.label if model else _kind_of_items(fragment),
-        "version": ", ".join(paths) if paths else ("function" if fragment.is_versioned else None),
-        "axes": list(fragment.axes),
-        "choices": {name: list(values) for name, values in fragment.choices.items()},
-        "timeout": fragment.effective_timeout,
-        "max_age": fragment.effective_max_age,
-        "using": fragment.using,
-    }
-
-
-def _kind_of_items(fragment: Fragment) -> str:
-    if fragment.items is not None:
-        return "listed"
-    return "one" if fragment.is_warmable else "on demand"
 
 
 def _cell(value: Any) -> str:

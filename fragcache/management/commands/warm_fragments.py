@@ -31,6 +31,7 @@ from fragcache.warming import (
 )
 from fragcache.warming.crews import Alone
 from fragcache.warming.distributed import turn
+from fragcache.warming.extents import extents
 from fragcache.warming.recording import Recording
 from fragcache.warming.workers import Workers
 
@@ -53,6 +54,9 @@ class Command(BaseCommand):
 
     def handle(self, *_labels: Any, **options: Any) -> None:
         plan = self._plan(options)
+        if options["verbosity"] > 1 and not plan.dry:
+            for name, extent in _said_extents(plan).items():
+                self.stderr.write(f"{name}: {extent}", style_func=str)
         if options["enqueue"]:
             self._enqueue(plan, options)
             return
@@ -79,13 +83,13 @@ class Command(BaseCommand):
                 crew=Workers(options["parallel"]) if options["parallel"] > 1 else Alone(),
             )
             problem = self._execute(run, recording, options["wait"])
-        self._print(run.report, options)
+        self._print(plan, run.report, options)
         self._exit(run.report, problem, signals.received, options)
 
     def _enqueue(self, plan: Plan, options: dict[str, Any]) -> None:
         enqueued = enqueue(plan, options, self.stderr)
         if enqueued.has_counts or options["json"]:
-            self._print(enqueued.report, options)
+            self._print(plan, enqueued.report, options)
         if enqueued.code:
             raise CommandError(enqueued.line, returncode=enqueued.code)
         if enqueued.line:
@@ -146,13 +150,15 @@ class Command(BaseCommand):
         given = ", ".join(map(repr, instance.arguments))
         self.stderr.write(f"{fragment.name}({given})", style_func=str)
 
-    def _print(self, report: Report, options: dict[str, Any]) -> None:
+    def _print(self, plan: Plan, report: Report, options: dict[str, Any]) -> None:
         if options["json"]:
             self.stdout.write(json.dumps(report.as_document(), indent=2))
         elif options["verbosity"]:
             width = max(map(len, report.fragments), default=0)
+            products = _said_extents(plan) if options["dry_run"] else {}
             for name, tally in report.fragments.items():
-                line = f"{name:<{width}}  {_summary(tally, is_dry=_is_dry(options))}"
+                summary = _summary(tally, is_dry=plan.dry)
+                line = f"{name:<{width}}  {summary}  {products.get(name, '')}".rstrip()
                 has_failed = tally.failed or tally.refused
                 self.stdout.write(line, style_func=self.style.ERROR if has_failed else str)
 
@@ -181,6 +187,11 @@ class Command(BaseCommand):
     def _say(self, line: str, options: dict[str, Any]) -> None:
         if options["verbosity"]:
             self.stderr.write(line, style_func=str)
+
+
+def _said_extents(plan: Plan) -> dict[str, str]:
+    """Return the product of each fragment's items, choices and axis values, where it is known."""
+    return {name: str(extent) for name, extent in extents(plan).items() if extent is not None}
 
 
 def _summary(tally: Tally, *, is_dry: bool) -> str:

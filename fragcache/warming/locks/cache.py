@@ -9,9 +9,10 @@ from typing import Final
 from django.core.cache import caches
 from django.db import connections
 
-from fragcache.entry import Entry, Kind
+from fragcache.entry import Entry, Kind, rank
 from fragcache.exceptions import CacheUnavailable
 from fragcache.keys import lock_key
+from fragcache.page import now
 from fragcache.store import Store
 from fragcache.warming.locks.base import Holder
 
@@ -29,8 +30,14 @@ class CacheLock:
         self._ended = threading.Event()
 
     def acquire(self, holder: Holder) -> bool:
-        if self._store.add_many({self._key: sealed_form(holder)}, LIFE):
-            return False
+        mine = {self._key: sealed_form(holder)}
+        if self._store.add_many(mine, LIFE):
+            if not self._is_no_lock():
+                return False
+            # Two that find it at once may both run, which does no harm.
+            self._store.delete_many([self._key])
+            if self._store.add_many(mine, LIFE):
+                return False
         self._mine = holder
         threading.Thread(target=self._beat, name="fragcache warming lock", daemon=True).start()
         return True
@@ -43,6 +50,15 @@ class CacheLock:
     def holder(self) -> Holder | None:
         entry = self._store.read_many([self._key]).get(self._key)
         return None if entry is None else Holder.unpack(entry.payload)
+
+    def _is_no_lock(self) -> bool:
+        """Whether there is what no run has written: it would keep away all of them, for ever.
+
+        A lock of a machine whose clock is ahead is one.
+        """
+        stored = self._store.fetch_many([self._key])
+        is_believed = bool(self._store.open_many(stored))
+        return not is_believed and any(rank(data) <= now() for data in stored.values())
 
     def _beat(self) -> None:
         """Renew the lock while the process lives, however long one batch takes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ from tests.faulty_site import (
 from tests.fixtures import happened
 from tests.pages import SERVERS
 from tests.processes import Server
-from tests.tls import TLSRelay
+from tests.tls import TLSRelay, encrypted_at
 
 pytestmark = [
     pytest.mark.usefixtures("cards"),
@@ -49,7 +48,7 @@ def proxy(
     """What stands between the site and the TLS of its cache."""
     server = start_server(name)
     with TLSRelay(f"127.0.0.1:{server.port}", tmp_path) as relay, Proxy(relay.address) as proxy:
-        cache = {**settings.CACHES[name], **location(name, proxy.address, relay.authority)}
+        cache = {**settings.CACHES[name], **encrypted_at(name, proxy.address, relay.authority)}
         with override_settings(
             CACHES={**settings.CACHES, "encrypted": cache},
             FRAGCACHE={"CACHE_ALIAS": "encrypted", "LOCAL_MAX_BYTES": 0},
@@ -59,13 +58,6 @@ def proxy(
             store().reads.close()
             store().writes.close()
             caches.close_all()
-
-
-def location(name: str, address: str, authority: Path) -> dict[str, Any]:
-    if name == "redis":
-        return {"LOCATION": f"rediss://{address}/0?ssl_ca_certs={authority}"}
-    context = ssl.create_default_context(cafile=str(authority))
-    return {"LOCATION": address, "OPTIONS": {"tls_context": context}}
 
 
 @each_server

@@ -8,9 +8,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.test import override_settings
 
 from fragcache import counters, deadline
@@ -24,8 +26,8 @@ from tests.pages import SERVERS, later
 from tests.processes import Server
 from tests.stem import in_child
 from tests.threads import at_once
+from tests.tls import NAME, TLSRelay, encrypted_at
 
-NAME = "cache.test"
 #: Seconds in which everything happens, unless somebody waits who should not.
 SOON = 10
 
@@ -66,14 +68,31 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     names._lookups.clear()
 
 
+@pytest.fixture
+def plain(name: str, start_server: Callable[[str], Server]) -> dict[str, Any]:
+    """Where a server is, by name."""
+    return {"LOCATION": start_server(name).address.replace("127.0.0.1", NAME)}
+
+
+@pytest.fixture
+def encrypted(
+    name: str, start_server: Callable[[str], Server], tmp_path: Path
+) -> Iterator[dict[str, Any]]:
+    """Where a server behind TLS is, by name."""
+    with TLSRelay(f"127.0.0.1:{start_server(name).port}", tmp_path) as relay:
+        address = relay.address.replace("127.0.0.1", NAME)
+        yield encrypted_at(name, address, relay.authority)
+        caches.close_all()
+
+
 @pytest.mark.usefixtures("cards")
 @each_server
+@pytest.mark.parametrize("kind", ["plain", "encrypted"])
 def test_a_resolver_that_hangs_costs_a_page_its_budget(
-    name: str, start_server: Callable[[str], Server], resolver: Resolver, settings: Any
+    name: str, kind: str, request: pytest.FixtureRequest, resolver: Resolver, settings: Any
 ) -> None:
-    server = start_server(name)
-    location = server.address.replace("127.0.0.1", NAME)
-    cache = {"BACKEND": settings.CACHES[name]["BACKEND"], "LOCATION": location}
+    place = request.getfixturevalue(kind)
+    cache = {"BACKEND": settings.CACHES[name]["BACKEND"], **place}
     usual = uncached_seconds("names")
     with override_settings(
         CACHES={**settings.CACHES, "named": cache},

@@ -1,0 +1,45 @@
+"""The base class of axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Final
+
+from django.http import HttpRequest
+
+#: What ``activate`` may return where the value is in force: a page without it costs nothing.
+IN_FORCE: Final = nullcontext()
+
+
+class Axis:
+    """One ambient thing: subclass it and list its path in ``FRAGCACHE["AXES"]``."""
+
+    name: ClassVar[str]
+
+    def current(self, request: HttpRequest | None) -> Any:
+        """Return the value in force; ``request`` is None outside of one."""
+        raise NotImplementedError
+
+    def values(self) -> Iterable[Any]:
+        """Return the values to warm."""
+        raise NotImplementedError
+
+    def activate(self, value: Any) -> AbstractContextManager[Any]:
+        """Return a context manager within which ``value`` is in force."""
+        raise NotImplementedError
+
+    def to_text(self, value: Any) -> str:
+        """Return the text from which ``from_text`` makes the value again."""
+        return str(value)
+
+    def from_text(self, text: str) -> Any:
+        """Return the value that ``--axis NAME=TEXT`` names, or that ``to_text`` has written.
+
+        Raises:
+            ValueError: with what is allowed.
+        """
+        known = {self.to_text(value): value for value in self.values()}
+        if text not in known:
+            raise ValueError(f"it is none of {', '.join(known) or 'its values: it has none'}")
+        return known[text]

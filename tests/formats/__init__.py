@@ -1,0 +1,1 @@
+"""Formats of the tests, which FORMAT_MODULE_PATH may name."""

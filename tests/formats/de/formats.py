@@ -1,0 +1,3 @@
+"""Formats of German in a project that has its own."""
+
+DECIMAL_SEPARATOR = ";"

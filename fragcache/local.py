@@ -56,6 +56,8 @@ class KeptSnapshot(NamedTuple):
     built_at: int
     #: The name of the fragment, and the arguments as keys have them.
     instance: tuple[str, str]
+    #: The inner instances whose HTML it holds, as its header says it; None for most.
+    dependencies: bytes | None
 
 
 def kept_snapshot(entry: Entry, moment: int, life: float | None) -> KeptSnapshot | None:
@@ -65,7 +67,9 @@ def kept_snapshot(entry: Entry, moment: int, life: float | None) -> KeptSnapshot
     end = _end(moment, life)
     until = min(entry.fresh_until, end) if entry.fresh_until else end
     name, _colon, arguments = (entry.field(Field.INSTANCE) or b"").decode().partition(":")
-    return KeptSnapshot(entry.payload, entry.tokens, until, entry.built_at, (name, arguments))
+    shown = entry.field(Field.DEPENDENCIES) if entry.has_critical else None
+    instance = name, arguments
+    return KeptSnapshot(entry.payload, entry.tokens, until, entry.built_at, instance, shown)
 
 
 def kept_many(

@@ -14,10 +14,12 @@ from django.core.cache import caches
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.template import engines
 from django.test import override_settings
 from django.utils import translation
 
 from fragcache import (
+    CacheUnavailable,
     Fragment,
     FragmentMissing,
     ImproperlyDeclared,
@@ -35,6 +37,7 @@ from fragcache import (
     invalidate_all,
     manifest,
     publish_context,
+    remote_fragment,
 )
 from fragcache.counters import Event
 from fragcache.entry import Entry, Kind
@@ -549,3 +552,94 @@ def test_html_is_missing_and_the_error_says_how_to_show_the_context(
     )
     with pytest.raises(ImproperlyDeclared, match="has no template: it is published as context"):
         get_fragment(NAME, singers[0].pk)
+
+
+@pytest.mark.parametrize("cache_alias", ["memcached"], indirect=True)
+def test_what_the_cache_refuses_is_an_error_that_names_the_largest_part(
+    cache_alias: str, declare: Any
+) -> None:
+    @declare(name="library.large", publish="context")
+    def large() -> dict[str, Any]:
+        return {"small": 1, "songs": ["x" * 1000] * 2000}
+
+    with pytest.raises(CacheUnavailable) as raised:
+        publish_context(large)
+    assert "refused the context of library.large (2,00" in str(raised.value)
+    assert "Its largest part is 'songs' (2,00" in str(raised.value)
+    assert raised.value.is_refusal
+    assert fetch_context(large, default=None) is None
+
+
+@any_cache
+class TestHolding:
+    """A context that holds the HTML of another fragment."""
+
+    @pytest.fixture
+    def around(self, declare: Any, artist_card: Fragment, artists: list[Artist]) -> Any:
+        pk = artists[0].pk
+
+        @declare(name="library.around", publish="context")
+        def around() -> dict[str, Any]:
+            return {"html": get_fragment(artist_card, pk)}
+
+        return around
+
+    def test_is_stale_when_that_was_invalidated(
+        self, cache_alias: str, around: Fragment, artist_card: Fragment
+    ) -> None:
+        key = publish_context(around)
+        with on_target("library.around", "library.artist_card"):
+            assert fetch_context(key) == fetch_context("library.around") == {"html": "<b>Nina</b>"}
+            assert happened(Event.STALE_SERVED) == 0
+        invalidate_all(artist_card)
+        with on_target("library.around", "library.artist_card"), elsewhere():
+            assert fetch_context(key) == fetch_context("library.around") == {"html": "<b>Nina</b>"}
+            assert happened(Event.STALE_SERVED) == 2
+
+    def test_is_missing_when_that_was_purged(
+        self, cache_alias: str, around: Fragment, artist_card: Fragment
+    ) -> None:
+        key = publish_context(around)
+        invalidate_all(artist_card, purge=True)
+        with on_target("library.around", "library.artist_card"), elsewhere():
+            assert fetch_context(key, default=None) is None
+            assert fetch_context("library.around", default=None) is None
+
+
+class TestWithoutTheCache:
+    @pytest.fixture
+    def down(self, settings: Any) -> None:
+        settings.CACHES = {
+            **settings.CACHES,
+            "down": {
+                "BACKEND": "fragcache.backends.redis.RedisCache",
+                "LOCATION": "redis://127.0.0.1:1/0",
+            },
+        }
+        settings.FRAGCACHE = {"CACHE_ALIAS": "down", "READ_ONLY": True}
+
+    def test_fetching_gives_the_default_or_says_that_it_is_missing(self, down: None) -> None:
+        key = "fc1:library.card:-:-:1.*1"
+        assert fetch_context("library.card", 1, default=None) is None
+        assert fetch_context(key, default=None) is None
+        with pytest.raises(FragmentMissing):
+            fetch_context(key)
+        with pytest.raises(FragmentMissing):
+            fetch_context("library.card", 1)
+        assert happened(Event.CACHE_ERROR) > 0
+
+    def test_a_remote_fragment_shows_nothing(self, down: None, templates: Any) -> None:
+        templates({"x.html": "x"})
+        remote_fragment("library.far", "x.html")
+        page = "{% load fragcache %}({% fragment 'library.far' 1 %})"
+        assert engines["django"].from_string(page).render({}) == "()"
+
+    def test_publishing_raises(self, down: None, declare: Any, settings: Any) -> None:
+        settings.FRAGCACHE = {"CACHE_ALIAS": "down"}
+
+        @declare(name="library.near", publish="context")
+        def near() -> dict[str, Any]:
+            return {}
+
+        with pytest.raises(CacheUnavailable):
+            publish_context(near)

@@ -177,7 +177,7 @@ def _under_key(key: str, using: str | None) -> tuple[Context | None, FragmentMis
     )
     if not _KEY.fullmatch(key):
         return None, missing
-    return _opened("", named(store(using), key)), missing
+    return _opened("", named(store(using), key, page.current())), missing
 
 
 def _opened(name: str, found: Found | None) -> Context | None:

@@ -13,6 +13,7 @@ from fragcache.page import Page, Wanted, now
 from fragcache.reading.batch import Batch
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.reading.lookup import head_keys
+from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.store import Store
 from fragcache.token_memory import TokenName
@@ -39,6 +40,8 @@ class Found(NamedTuple):
     age: Age
     #: Microseconds since 1970 UTC.
     built_at: int
+    #: The inner instances whose HTML it holds.
+    dependencies: bytes | None
 
 
 def states(batch: Batch, page: Page) -> list[str | None]:
@@ -80,15 +83,15 @@ def newest(batch: Batch, page: Page) -> list[Found | None]:
             found.append(None)
         else:
             found.append(_judged(copy, head.suffix, tokens, names[key]))
-    return found
+    return _by_what_they_show(found, batch.cache, page)
 
 
-def named(cache: Store, key: str) -> Found | None:
+def named(cache: Store, key: str, page: Page) -> Found | None:
     """Return the context under a key that ``publish_context`` gave, None where it is not there."""
     found = _under_key(cache, key, _held(cache, [key]).get(key))
     if found is None or found.age is Age.STALE:  # another may have been put in its place
         found = _under_key(cache, key, _fetched(cache, [key], None).get(key))
-    return found
+    return _by_what_they_show([found], cache, page)[0]
 
 
 def _under_key(cache: Store, key: str, copy: KeptSnapshot | None) -> Found | None:
@@ -148,10 +151,29 @@ def _judged(
 ) -> Found | None:
     """Return a context that was found, None where it may not even be served as stale."""
     if _is_fresh(copy, tokens, names):
-        return Found(copy.payload, suffix, Age.FRESH, copy.built_at)
+        return Found(copy.payload, suffix, Age.FRESH, copy.built_at, copy.dependencies)
     if tokens.have_purged(copy.tokens, names):
         return None
-    return Found(copy.payload, suffix, Age.STALE, copy.built_at)
+    return Found(copy.payload, suffix, Age.STALE, copy.built_at, copy.dependencies)
+
+
+def _by_what_they_show(
+    found: Sequence[Found | None], cache: Store, page: Page
+) -> list[Found | None]:
+    """Return contexts as stale, or not at all, whose inner fragments were invalidated or purged."""
+    shown = {one.dependencies for one in found if one is not None and one.dependencies}
+    if not shown:  # optimisation: most hold no HTML of others
+        return list(found)
+    standing = standings({one for one in shown if one}, page, source=cache)
+    judged: list[Found | None] = []
+    for one in found:
+        inner = None if one is None or not one.dependencies else standing[one.dependencies]
+        if one is None or (inner is not None and inner.is_purged):
+            judged.append(None)
+        else:
+            is_stale = inner is not None and not inner.is_valid
+            judged.append(one._replace(age=Age.STALE) if is_stale else one)
+    return judged
 
 
 def _state(record: Entry, tokens: Tokens | None, names: Sequence[TokenName]) -> str | None:

@@ -37,6 +37,7 @@ from fragcache import (
     invalidate_all,
     manifest,
     publish_context,
+    registry,
     remote_fragment,
 )
 from fragcache.counters import Event
@@ -185,6 +186,25 @@ class TestPublishing:
         with on_target("library.card"):
             assert fetch_context("library.card", artists[0].pk)["artist"].name == "Nina"
         assert len(renders) == 2
+
+    @any_cache
+    def test_of_a_release_with_another_parameter_tells_targets(
+        self, cache_alias: str, declare: Any
+    ) -> None:
+        @declare(name="library.word", publish="context")
+        def word(text: str) -> dict[str, Any]:
+            return {"text": text}
+
+        publish_context(word, "x")
+        registry.remove("library.word")
+
+        @declare(name="library.word", publish="context")
+        def word_of_today(text: str, size: int = 1) -> dict[str, Any]:
+            return {"text": text * size}
+
+        publish_context(word_of_today, "x", size=2)
+        with on_target("library.word"):
+            assert fetch_context("library.word", "x", size=2) == {"text": "xx"}
 
     @any_cache
     def test_leaves_html_alone(

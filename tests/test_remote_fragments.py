@@ -24,6 +24,7 @@ from fragcache import (
     fragment,
     get_fragment,
     get_fragments,
+    invalidate,
     invalidate_all,
     manifest,
     publish_context,
@@ -391,6 +392,45 @@ def test_what_shows_one_follows_it(
                 assert get_fragment(around) == "[<i>Eunice</i>]"
         finally:
             registry.remove("library.around")
+
+
+@any_cache
+@pytest.mark.parametrize("how", ["purge", "delete"])
+def test_what_was_purged_is_shown_no_more(
+    cache_alias: str, source: Fragment, artists: list[Artist], how: str
+) -> None:
+    warm(source)
+    pk = artists[0].pk
+    with target(stale_while_revalidate=600):
+        assert get_fragment(NAME, pk) == "<i>Nina</i>"
+        with on_the_source(source):
+            if how == "purge":
+                invalidate_all(source, purge=True)
+            else:
+                artists[0].delete()
+                invalidate(source, pk)
+        for _time in range(2):
+            with in_request():
+                assert get_fragment(NAME, pk, default="") == ""
+
+
+@any_cache
+def test_what_fetches_a_context_by_itself_is_not_stored(
+    cache_alias: str, source: Fragment, artists: list[Artist], templates: Any
+) -> None:
+    """Nobody could tell when it has changed."""
+    templates({"own.html": "{{ ids|length }}"})
+    warm(registry.get(CATALOGUE))
+    with target():
+        own = fragment("own.html", name="library.own", version=lambda: 1)(
+            lambda: fetch_context(CATALOGUE)
+        )
+        try:
+            for _time in range(2):
+                assert get_fragment(own) == "2"
+        finally:
+            registry.remove("library.own")
+    assert happened(Event.STORED, "library.own") == 0
 
 
 @any_cache

@@ -47,13 +47,14 @@ class Found(NamedTuple):
 def states(batch: Batch, page: Page) -> list[str | None]:
     """Return which contexts are the newest, as ``Found.suffix`` says it, None for no context.
 
-    One round trip: their heads tell. A context may have ended before its head.
+    One round trip: their heads tell. A context may have ended before its head, or been purged.
     """
     records, tokens = _heads(batch, page)
-    return [
-        None if record is None else _state(record, tokens, batch.token_names(position))
-        for position, record in enumerate(records)
+    heads = [
+        None if record is None or tokens is None else Head.unpack(record.payload)
+        for record in records
     ]
+    return [None if head is None or head.is_tombstone else head.suffix for head in heads]
 
 
 def newest(batch: Batch, page: Page) -> list[Found | None]:
@@ -174,13 +175,6 @@ def _by_what_they_show(
             is_stale = inner is not None and not inner.is_valid
             judged.append(one._replace(age=Age.STALE) if is_stale else one)
     return judged
-
-
-def _state(record: Entry, tokens: Tokens | None, names: Sequence[TokenName]) -> str | None:
-    head = Head.unpack(record.payload)
-    if tokens is None or head.is_tombstone or tokens.have_purged(record.tokens, names):
-        return None
-    return head.suffix
 
 
 def _is_fresh(copy: KeptSnapshot | None, tokens: Tokens, names: Sequence[TokenName]) -> bool:

@@ -14,6 +14,7 @@ from fragcache.arguments import Instance, as_item
 from fragcache.contexts.forms import ContextForm, check_publishes_contexts, context_form
 from fragcache.contexts.shapes import shaped
 from fragcache.contexts.snapshots import largest_part, open_snapshot
+from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, ReadOnly, TransactionOpen, Unpublishable
 from fragcache.keys import entry_key
 from fragcache.page import now
@@ -50,15 +51,9 @@ def publish_context(
         ReadOnly: this site only reads.
     """
     fragment = registry.get(f)
-    check_publishes_contexts(fragment)
-    if not transactions.is_committed(page.current()):
-        raise TransactionOpen(
-            f"{fragment.name} is not published inside of a transaction: what it has written may be "
-            "rolled back. Publish it after its end, as by transaction.on_commit()."
-        )
-    form, cache = context_form(fragment), store(using or fragment.using)
-    if not cache.is_writable:
-        raise ReadOnly.of(cache.alias)
+    cache = store(using or fragment.using)
+    _check_may_publish(fragment, cache)
+    form = context_form(fragment)
     batch = Batch.of(form, cache, [as_item(args)], kwargs, request)
     slot = _slot(form, batch)
     with axes.activated(batch.axis_values):
@@ -68,6 +63,17 @@ def publish_context(
             _build(form, cache, slot, shape)
     manifest.ensure(cache, fragment)
     return entry_key(slot.base, slot.suffix, cache.room)
+
+
+def _check_may_publish(fragment: Fragment, cache: Store) -> None:
+    check_publishes_contexts(fragment)
+    if not cache.is_writable:
+        raise ReadOnly.of(cache.alias)
+    if not transactions.is_committed(page.current()):
+        raise TransactionOpen(
+            f"{fragment.name} is not published inside of a transaction: what it has written may be "
+            "rolled back. Publish it after its end, as by transaction.on_commit()."
+        )
 
 
 def _slot(form: ContextForm, batch: Batch) -> Slot:

@@ -3,10 +3,14 @@
 from fragcache.addresses import absolute_uri
 from fragcache.axes import Axis
 from fragcache.collections import acollection_version, collection_version
+from fragcache.contexts.fetching import afetch_context, fetch_context
+from fragcache.contexts.publishing import apublish_context, publish_context
+from fragcache.contexts.remote import remote_fragment
 from fragcache.declarations import Fragment
 from fragcache.exceptions import (
     CacheUnavailable,
     DuplicateFragment,
+    ExtraMissing,
     FragcacheError,
     FragmentMissing,
     ImproperlyDeclared,
@@ -15,11 +19,15 @@ from fragcache.exceptions import (
     KeyTooLong,
     Leak,
     NoIdentity,
+    NotLoaded,
     ReadOnly,
+    ShapeMismatch,
+    SnapshotTooLarge,
     TransactionOpen,
     UndefinedArgument,
     UnknownAxis,
     UnknownFragment,
+    Unpublishable,
 )
 from fragcache.invalidation import (
     ainvalidate,
@@ -42,6 +50,7 @@ __all__ = [
     "Axis",
     "CacheUnavailable",
     "DuplicateFragment",
+    "ExtraMissing",
     "FragcacheError",
     "Fragment",
     "FragmentMissing",
@@ -51,13 +60,18 @@ __all__ = [
     "KeyTooLong",
     "Leak",
     "NoIdentity",
+    "NotLoaded",
     "ReadOnly",
+    "ShapeMismatch",
+    "SnapshotTooLarge",
     "TransactionOpen",
     "UndefinedArgument",
     "UnknownAxis",
     "UnknownFragment",
+    "Unpublishable",
     "absolute_uri",
     "acollection_version",
+    "afetch_context",
     "aget_fragment",
     "aget_fragments",
     "ainvalidate",
@@ -65,8 +79,10 @@ __all__ = [
     "ainvalidate_all_template_fragments",
     "ainvalidate_many",
     "ainvalidate_template_fragment",
+    "apublish_context",
     "arender_fragment",
     "collection_version",
+    "fetch_context",
     "fragment",
     "get_fragment",
     "get_fragments",
@@ -75,6 +91,8 @@ __all__ = [
     "invalidate_all_template_fragments",
     "invalidate_many",
     "invalidate_template_fragment",
+    "publish_context",
     "register",
+    "remote_fragment",
     "render_fragment",
 ]

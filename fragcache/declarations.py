@@ -15,6 +15,7 @@ from django.template.loader import get_template
 
 from fragcache import axes, conf
 from fragcache.arguments import MISSING, Missing, Parameters
+from fragcache.entry import Kind
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.row_reading import Reader, row_reader
 from fragcache.signatures import parameters_of
@@ -33,7 +34,8 @@ class Fragment:
     """A declared, named piece of a page; subclass it for bulk contexts and overrides.
 
     Durations are in seconds. ``timeout`` is how long an entry lives after it was last warmed or
-    stored, ``max_age`` how old it may become at all; ``None`` is for ever.
+    stored, ``max_age`` how old it may become at all; ``None`` is for ever. ``expose`` names what
+    is published of models beside their fields: properties, and methods without arguments.
     """
 
     name: str = ""
@@ -52,9 +54,14 @@ class Fragment:
     stamped: bool = False
     using: str | None = None
     publish: Literal["html", "context", "both"] = "html"
+    expose: Sequence[str] = ()
 
     #: Whether this process can render it; a target knows fragments that it cannot.
     is_local: ClassVar[bool] = True
+    #: Whether another site declares its arguments, and tells of them in a manifest.
+    is_remote: ClassVar[bool] = False
+    #: What its entries are.
+    entry_kind: ClassVar[Kind] = Kind.HTML
 
     def __init__(self, **options: Any) -> None:
         for option, value in options.items():
@@ -88,6 +95,19 @@ class Fragment:
         if callable(self.version):
             return self.version(*args)
         raise ImproperlyDeclared(f"{self.name} has no version that is a function.")
+
+    def get_versions(self, items: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Return the versions of many instances, MISSING for those that are not to be had."""
+        return [self.get_version(*args) for args in items]
+
+    def are_available(self, items: Sequence[tuple[Any, ...]]) -> list[bool]:
+        """Return which instances can be rendered, of those whose rows are another site's."""
+        return [True] * len(items)
+
+    @property
+    def published(self) -> Fragment | None:
+        """As who publishes it declares it; None while another site has not told."""
+        return self
 
     def __repr__(self) -> str:
         return f"<Fragment {self.name}>"
@@ -205,7 +225,7 @@ class Fragment:
 OPTIONS: Final = tuple(
     option
     for option in Fragment.__annotations__
-    if not option.startswith("_") and option != "is_local"
+    if not option.startswith("_") and option not in {"is_local", "is_remote", "entry_kind"}
 )
 
 

@@ -27,6 +27,7 @@ from fragcache import axes, registry
 from fragcache.codes import code_parts, literal
 from fragcache.declarations import Fragment
 from fragcache.formats import format_parts
+from fragcache.keys import CONTEXTS
 from fragcache.templates import Closure, closure, is_reloading
 
 CHARACTERS: Final = 16
@@ -102,6 +103,17 @@ def digest_of(fragment: Fragment) -> str:
     return digest
 
 
+def context_digest(fragment: Fragment) -> str:
+    """Return the digest of the code that makes a fragment's contexts, computed once per process."""
+    key = f"{fragment.name} {CONTEXTS}"
+    digest = _digests.get(key)
+    if digest is None:
+        parts = [key, str(fragment.axes), str(fragment.revision), *fragment.expose]
+        digest = CONTEXTS + _digest([*parts, *_environment(), *_code(fragment)])
+        _digests[key] = digest
+    return digest
+
+
 def shown_by(fragment: Fragment) -> frozenset[str]:
     """Return the names of the fragments that templates show within it, as far as they are literal.
 
@@ -149,6 +161,7 @@ def _included_parts(template_name: str) -> Iterable[str]:
 
 def _parts(fragment: Fragment) -> Iterable[str]:
     yield f"fragment {fragment.name} {fragment.axes} {fragment.revision}"
+    yield from fragment.expose
     yield from _environment()
     yield from _code(fragment)
     if fragment.template_name is not None:

@@ -62,6 +62,8 @@ class Field(IntEnum):
     AXES = 3
     COST = 4
     WRITER = 5
+    #: Of a context, for who has only its key: the fragment's name, and the encoded arguments.
+    INSTANCE = 6
     INCLUDES = _CRITICAL | 1
     DEPENDENCIES = _CRITICAL | 2
     HOLES = _CRITICAL | 3

@@ -70,3 +70,34 @@ class TransactionOpen(FragcacheError):
 
 class ReadOnly(FragcacheError):
     """A write was asked of a site that has ``FRAGCACHE["READ_ONLY"]``."""
+
+    @classmethod
+    def of(cls, alias: str) -> ReadOnly:
+        return cls(
+            "FRAGCACHE['READ_ONLY'] is set: nothing is written to the cache alias "
+            f"{alias!r} by this site."
+        )
+
+
+class ExtraMissing(FragcacheError, ImportError):
+    """A library is needed that an extra of fragcache installs."""
+
+
+class Unpublishable(FragcacheError, TypeError):
+    """A context holds what cannot be published."""
+
+
+class SnapshotTooLarge(FragcacheError, ValueError):
+    """A context is larger than what may be published."""
+
+
+class Unreadable(FragcacheError, ValueError):
+    """What is no snapshot, or one that this release does not understand."""
+
+
+class NotLoaded(FragcacheError):
+    """A record lacks what the source had not loaded; no AttributeError, which templates hide."""
+
+
+class ShapeMismatch(FragcacheError, TypeError):
+    """A context has another shape than the one that is asked for."""

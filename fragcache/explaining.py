@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fragcache import axes, page, tokens, versions
+from fragcache.contexts.forms import context_form
 from fragcache.declarations import Fragment
 from fragcache.dependencies import unpack
 from fragcache.digests import digest_of
@@ -28,6 +29,8 @@ def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list
         InvalidArguments, NoIdentity: the arguments name no instance.
         CacheUnavailable: the cache does not answer.
     """
+    if fragment.publish == "context":
+        fragment = context_form(fragment)
     instance = fragment.parameters.instance(args, kwargs)
     values = axes.current_values(fragment.axes, None)
     base = base_key(fragment.name, instance.encoded, encode_axes(values))
@@ -36,7 +39,7 @@ def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list
     current = tokens.read(cache, names, may_write=False)
     rows = [
         ("fragment", fragment.name),
-        ("template", fragment.template_name or "none here: rendered by the source"),
+        ("template", fragment.template_name or _why_none(fragment)),
         (
             "arguments",
             f"{', '.join(map(repr, instance.arguments)) or 'none'} -> {instance.encoded}",
@@ -55,6 +58,12 @@ def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list
         rows.append(("version", version.encoded if version else "none: no such item"))
         wanted = suffix(version.encoded, digest) if version else None
     return [*rows, *_stored_rows(cache, base, digest, wanted, current.pair(*names))]
+
+
+def _why_none(fragment: Fragment) -> str:
+    if fragment.publish == "context":
+        return "none: published as context"
+    return "none here: rendered by the source"
 
 
 def _stored_rows(

@@ -125,7 +125,8 @@ def _bury(fragment: Fragment, using: str | None, instances: Sequence[Instance]) 
     """Take away what targets would show as stale."""
     cache = store(using or fragment.using)
     replace_tokens(cache, _stamps(fragment, instances), purge=True)
-    if fragment.is_warmable or not fragment.is_versioned or fragment.stale_while_revalidate:
+    has_heads = fragment.is_warmable or fragment.publish != "html"
+    if has_heads or not fragment.is_versioned or fragment.stale_while_revalidate:
         write = partial(tombstones.write, cache, fragment, instances)
         transactions.on_commit((), lambda: _insist(fragment.name, write))
 

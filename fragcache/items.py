@@ -49,6 +49,9 @@ def load(
 
     ``using`` is the database that they are loaded from, whatever a router says.
     """
+    if fragment.is_remote:
+        given = zip(arguments, fragment.are_available(arguments), strict=True)
+        return [bound if is_available else None for bound, is_available in given]
     queryset = rows(fragment)
     if queryset is None or not all(arguments):
         return list(arguments)

@@ -27,6 +27,8 @@ FORMAT: Final = "fc1"
 MAX_BYTES: Final = 200
 #: The key of a fragment without arguments or axes has this in their place.
 NOTHING: Final = "-"
+#: What the digest of a context begins with, which tells its entry from one of HTML.
+CONTEXTS: Final = "*"
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NAIVE_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - for datetimes that are naive too
@@ -80,8 +82,8 @@ def entry_keys(
 
 
 def head_key(base: str, digest: str, room: int = MAX_BYTES) -> str:
-    """Return the key of the head that follows one digest (``*`` for a context snapshot)."""
-    key = f"{base}@{digest}"
+    """Return the key of the head that follows one digest; those of contexts share one, ``*``."""
+    key = f"{base}@{CONTEXTS}" if digest[:1] == CONTEXTS else f"{base}@{digest}"
     return key if len(key) <= room else fit(key, room)  # optimisation: most keys fit
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 from weakref import WeakSet
 
 from django.utils.safestring import SafeString
@@ -44,6 +44,32 @@ class Kept(NamedTuple):
     fresh_until: int
     #: None for most.
     conditions: Conditions | None
+
+
+class KeptSnapshot(NamedTuple):
+    """A verified context: its snapshot as bytes, which is opened anew for each who fetches it."""
+
+    payload: bytes
+    tokens: bytes
+    #: As of a ``Kept``.
+    until: int
+    built_at: int
+    #: The name of the fragment, and the arguments as keys have them.
+    instance: tuple[str, str]
+    #: The inner instances whose HTML it holds, as its header says it; None for most.
+    dependencies: bytes | None
+
+
+def kept_snapshot(entry: Entry, moment: int, life: float | None) -> KeptSnapshot | None:
+    """Return what to keep of a context, None for an entry of another kind."""
+    if entry.kind != Kind.SNAPSHOT:
+        return None
+    end = _end(moment, life)
+    until = min(entry.fresh_until, end) if entry.fresh_until else end
+    name, _colon, arguments = (entry.field(Field.INSTANCE) or b"").decode().partition(":")
+    shown = entry.field(Field.DEPENDENCIES) if entry.has_critical else None
+    instance = name, arguments
+    return KeptSnapshot(entry.payload, entry.tokens, until, entry.built_at, instance, shown)
 
 
 def kept_many(
@@ -91,6 +117,11 @@ class LocalCache(Bounded[Kept]):
         super().__init__(max_bytes, size_of=_bytes)
         _all.add(self)
 
+    @property
+    def snapshots(self) -> Bounded[KeptSnapshot]:
+        """Where contexts are kept: in the same room, under names that no HTML has."""
+        return cast("Bounded[KeptSnapshot]", self)
+
 
 def clear_all() -> None:
     """Drop all copies of all aliases, as when a cache is cleared."""
@@ -98,7 +129,9 @@ def clear_all() -> None:
         cache.clear()
 
 
-def _bytes(copy: Kept) -> int:
+def _bytes(copy: Kept | KeptSnapshot) -> int:
+    if isinstance(copy, KeptSnapshot):
+        return sys.getsizeof(copy.payload) + _OVERHEAD_BYTES
     size = sys.getsizeof(copy.html) + _OVERHEAD_BYTES
     if isinstance(copy.html, Holed):  # which has its text in pieces as well
         size += sum(map(sys.getsizeof, copy.html.pieces)) + _OVERHEAD_BYTES * len(copy.html.holes)

@@ -29,9 +29,11 @@ class RemoteFragment(Fragment):
     """A fragment that another site declares and renders; this one only reads it."""
 
     is_local: ClassVar[bool] = False
+    is_remote: ClassVar[bool] = True
 
     def __init__(self, document: dict[str, Any]) -> None:
-        super().__init__(name=document["name"], template_name="")
+        publish = document.get("publish", "html")
+        super().__init__(name=document["name"], template_name="", publish=publish)
         self.document = document
 
     @property
@@ -65,6 +67,8 @@ def publish(
     """Tell targets of fragments whose instances were warmed, and later runs how they ``walked``."""
     moment = now()
     for fragment in fragments:
+        if fragment.is_remote:
+            continue
         payload = pack_document(_document(fragment) | {"walked": walked})
         entry = Entry(Kind.MANIFEST, payload, as_of=moment, built_at=moment)
         store.write_many({manifest_key(fragment.name, store.room): entry}, None)
@@ -79,6 +83,22 @@ def find(store: Store, name: str) -> RemoteFragment | None:
     found = None if document is None else RemoteFragment(document)
     _remembered[store.space, name] = (time.monotonic(), found)
     return found
+
+
+def ensure(store: Store, fragment: Fragment) -> None:
+    """Tell targets of a fragment that no run has told of, or whose parameters have changed.
+
+    One of which targets show the HTML as well is left to the runs: what they say of it belongs
+    together.
+    """
+    known = find(store, fragment.name)
+    if known is not None:
+        told = unpack_document(pack_document(_document(fragment)))
+        has_changed = any(known.document.get(name) != value for name, value in told.items())
+        if fragment.publish != "context" or not has_changed:
+            return
+    publish(store, [fragment])
+    _remembered.pop((store.space, fragment.name), None)
 
 
 def walked(store: Store, name: str) -> dict[str, Any] | None:
@@ -107,6 +127,7 @@ def _document(fragment: Fragment) -> dict[str, Any]:
         "axes": fragment.axes,
         "digest": digest_of(fragment),
         "stamped": fragment.is_stamped,
+        "publish": fragment.publish,
     }
 
 

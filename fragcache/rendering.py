@@ -16,10 +16,12 @@ from django.utils.safestring import SafeString
 from fragcache import axes, databases, holes, items, leaks, registry, showing, templates
 from fragcache.additions import prepared
 from fragcache.bubbling import Shown, note_includes, recorded
+from fragcache.contexts.snapshots import take_snapshot
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
 from fragcache.dependencies import pack
 from fragcache.digests import includes_digest
+from fragcache.entry import Kind
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
 
 _is_uncached: Final = ContextVar("fragcache_is_uncached", default=False)
@@ -114,10 +116,15 @@ def is_uncached() -> bool:
 def missing(fragment: Fragment, arguments: tuple[Any, ...]) -> FragmentMissing:
     """Return the error for an instance that is not to be had."""
     given = ", ".join(map(repr, arguments))
-    if fragment.is_local:
+    if not fragment.is_remote:
         return FragmentMissing(
             f"{fragment.name}({given}) is not among the fragment's items: it was deleted, or "
             "items() leaves it out."
+        )
+    if fragment.publish == "context":
+        return FragmentMissing(
+            f"{fragment.name}({given}) has no HTML: its source publishes contexts. Show it by a "
+            "template of this site with remote_fragment(), or use fetch_context()."
         )
     return FragmentMissing(
         f"{fragment.name}({given}) is not in the cache, and this site cannot render it: run "
@@ -128,6 +135,8 @@ def missing(fragment: Fragment, arguments: tuple[Any, ...]) -> FragmentMissing:
 def _render_present(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[Output]:
     if not arguments:
         return []
+    if fragment.entry_kind is Kind.SNAPSHOT:
+        return _snapshots(fragment, arguments)
     template = fragment.get_template()
     with holes.recorded() as recorder:
         return _render_marked(fragment, template, arguments, recorder)
@@ -169,6 +178,16 @@ def _render_marked(
     return outputs
 
 
+def _snapshots(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[Output]:
+    began = time.perf_counter_ns()
+    with recorded() as recording:
+        contexts = _contexts(fragment, arguments)
+        taken = [take_snapshot(context, fragment.expose) for context in contexts]
+        shown = recording.part()
+    cost = (time.perf_counter_ns() - began) // 1000 // len(arguments)
+    return [_output("", _payload(fragment, one, shown), cost, shown) for one in taken]
+
+
 def _output(html: str, payload: bytes | None, cost: int, shown: Shown) -> Output:
     if shown.is_empty:  # optimisation: most show nothing of others
         return Output(html, payload, cost)
@@ -182,7 +201,7 @@ def _output(html: str, payload: bytes | None, cost: int, shown: Shown) -> Output
     )
 
 
-def _payload(fragment: Fragment, html: str, shown: Shown) -> bytes | None:
+def _payload(fragment: Fragment, output: str | bytes, shown: Shown) -> bytes | None:
     """Return an output that is the same for all who will find it, and can be told to be current."""
     if shown.has_unstorable:
         return None
@@ -199,7 +218,7 @@ def _payload(fragment: Fragment, html: str, shown: Shown) -> bytes | None:
     try:
         if shown.includes:
             includes_digest(tuple(sorted(shown.includes)))
-        return html.encode()
+        return output if isinstance(output, bytes) else output.encode()
     except (UnicodeEncodeError, ImproperlyDeclared, TemplateDoesNotExist, TemplateSyntaxError) as e:
         message = "%s is not stored: %s"
         degrade(Event.NOT_STORED, fragment.name, type(e).__name__, message, fragment.name, e)

@@ -183,6 +183,7 @@ class _Maker:
 
     def __init__(self, fragment: Fragment) -> None:
         max_age = fragment.effective_max_age
+        self._name, self._kind = fragment.name, fragment.entry_kind
         self._built_at = now()
         self._fresh_until = 0 if max_age is None else self._built_at + int(max_age * _SECOND)
         self._writer = pack_field(Field.WRITER, _writer(os.getpid()))
@@ -196,17 +197,23 @@ class _Maker:
         tagged = (
             _holes(slot.output)
             + _conditions(slot.output)
+            + self._instance(slot)
             + self._writer
             + pack_field(Field.COST, min(slot.output.cost, _LARGEST_COST).to_bytes(4))
             + _digest_field(slot.digest)
             + pack_field(Field.VERSION, slot.version.encoded.encode())
         )
-        return self._made(slot, Kind.HTML, slot.output.payload, tagged)
+        return self._made(slot, self._kind, slot.output.payload, tagged)
 
     def head(self, slot: Slot, head: Head) -> Entry:
         """Return the head of a rendered slot."""
         assert slot.output is not None
         return self._made(slot, Kind.HEAD, head.pack(), _conditions(slot.output))
+
+    def _instance(self, slot: Slot) -> bytes:
+        if self._kind is not Kind.SNAPSHOT:
+            return b""
+        return pack_field(Field.INSTANCE, f"{self._name}:{slot.instance.encoded}".encode())
 
     def _made(self, slot: Slot, kind: Kind, payload: bytes, tagged: bytes) -> Entry:
         assert slot.version is not None

@@ -235,10 +235,7 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         if not self.is_writable:
-            raise ReadOnly(
-                f"FRAGCACHE['READ_ONLY'] is set: nothing is written to the cache alias "
-                f"{self.alias!r} by this site."
-            )
+            raise ReadOnly.of(self.alias)
         with self._failures_named():
             yield
 

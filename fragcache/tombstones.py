@@ -15,7 +15,7 @@ from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.entry import Entry, Kind
-from fragcache.keys import base_key, encode_axes, head_key
+from fragcache.keys import CONTEXTS, base_key, encode_axes, head_key
 from fragcache.page import now
 from fragcache.records import Head
 from fragcache.slots import head_life
@@ -77,6 +77,8 @@ def write(cache: Store, fragment: Fragment, instances: Sequence[Instance]) -> No
 def _head_keys(cache: Store, fragment: Fragment, instances: Sequence[Instance]) -> Iterator[str]:
     published = manifest.find(cache, fragment.name)
     digests = {digest_of(fragment)} | ({published.digest} if published else set())
+    if fragment.publish != "html":
+        digests.add(CONTEXTS)
     for values in axes.combinations(fragment.axes):
         encoded_axes = encode_axes(values)
         for instance in instances:

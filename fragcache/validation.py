@@ -50,7 +50,7 @@ def _wrong_template(fragment: Fragment) -> Iterator[str]:
 
 
 def _wrong_lists(fragment: Fragment) -> Iterator[str]:
-    for option in ("prefetch_related", "vary_on"):
+    for option in ("prefetch_related", "vary_on", "expose"):
         value = getattr(fragment, option)
         if isinstance(value, str):
             yield f"{option}={value!r} is one string: write {option}=[{value!r}]."

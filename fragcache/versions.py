@@ -154,10 +154,9 @@ def _computed(
     given = [arguments for arguments, _encoded in instances]
     with databases.recorded() as asked:
         loaded = items.load(fragment, given) if has_primary_keys else given
-        versions = [
-            None if arguments is None else encode_version(fragment.get_version(*arguments))
-            for arguments in loaded
-        ]
+        present = [arguments for arguments in loaded if arguments is not None]
+        found = iter(fragment.get_versions(present))
+        versions = [None if arguments is None else _encoded(next(found)) for arguments in loaded]
     read_from = frozenset(asked)
     return [
         None
@@ -165,6 +164,10 @@ def _computed(
         else Version(version, as_of, read_from.union(*map(databases_of, arguments)))
         for version, arguments in zip(versions, loaded, strict=True)
     ]
+
+
+def _encoded(version: Any) -> str | None:
+    return None if version is MISSING else encode_version(version)
 
 
 def _primary_key(fragment: Fragment, instance: Instance) -> Any:

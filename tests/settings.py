@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "fragcache",
     "tests.library",
     "tests.studio",
+    "tests.discography",
 ]
 
 if importlib.util.find_spec("simple_history"):

@@ -182,7 +182,7 @@ def test_the_options_are_those_of_the_design() -> None:
     assert set(OPTIONS) == {
         *("name", "template_name", "items", "model", "version", "choices", "prefetch_related"),
         *("vary_on", "timeout", "max_age", "stale_while_revalidate", "stale_if_error"),
-        *("revision", "stamped", "using", "publish"),
+        *("revision", "stamped", "using", "publish", "expose"),
     }
 
 

@@ -27,7 +27,7 @@ def check_fragments(**_kwargs: Any) -> list[CheckMessage]:
     messages += _unwarmed_languages()
     for fragment in registry.all_fragments():
         try:
-            _ = fragment.parameters, fragment.axes, digest_of(fragment)
+            _ = fragment.is_remote or fragment.parameters, fragment.axes, digest_of(fragment)
             _compile_version(fragment)
         except TemplateDoesNotExist as error:
             messages.append(

@@ -86,7 +86,7 @@ def get_fragments(
     try:
         found = _found(fragment, using, wanted, kwargs, request=request, storable=storable)
     except (InvalidArguments, UnknownAxis) as error:
-        if fragment.is_local or default is RAISE or settings.DEBUG:
+        if not fragment.is_remote or default is RAISE or settings.DEBUG:
             raise
         # A new release of the source must not be an outage of the target.
         message = "%s is declared otherwise by the source than this site expects: %s"
@@ -97,7 +97,7 @@ def get_fragments(
         found = [None if html is None else _safe(showing.shown(html, context)) for html in found]
     if None not in found:
         return found
-    if not fragment.is_local:
+    if fragment.is_remote:
         note_unstorable()
         message = "A source publishes %s, but not every instance that this site asks for."
         degrade(Event.ABSENT, fragment.name, "missing", message, fragment.name)

@@ -43,7 +43,7 @@ def prefetch_fragments(
     try:
         batch = Batch.of(fragment, store(using or fragment.using), items, kwargs, request)
     except (InvalidArguments, UnknownAxis):
-        if fragment.is_local or settings.DEBUG:
+        if not fragment.is_remote or settings.DEBUG:
             raise
         return  # reading says so, and counts it
     if held(batch, current) is None:

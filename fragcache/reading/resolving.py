@@ -17,7 +17,7 @@ def find(f: Reference, using: str | None = None) -> Fragment | None:
     Raises:
         UnknownFragment: neither this site nor a source declares it.
     """
-    return registry.find(f) or reading(store(using), None, resolve, f, using)
+    return _declared(f) or reading(store(using), None, resolve, f, using)
 
 
 def resolve(f: Reference, using: str | None = None) -> Fragment | None:
@@ -29,12 +29,18 @@ def resolve(f: Reference, using: str | None = None) -> Fragment | None:
     """
     fragment = registry.find(f)
     if fragment is not None:
-        return fragment
+        return _declared(f)
     cache = store(using)
     published = manifest.find(cache, f) if isinstance(f, str) else None
     if published is None and cache.is_writable:
         raise registry.unknown(f)
     return published
+
+
+def _declared(f: Reference) -> Fragment | None:
+    """Return a fragment of this site, without those that another one has not told of yet."""
+    fragment = registry.find(f)
+    return None if fragment is None or fragment.published is None else fragment
 
 
 def unpublished(f: Reference) -> FragmentMissing:

@@ -25,6 +25,7 @@ from fragcache.warming.units import Versioned
 
 logger = logging.getLogger("fragcache.verify")
 
+AS_CONTEXT = "It is published as context, and there is no HTML to compare."
 ON_DEMAND = (
     "It is made on demand: only what can be listed is verified. Give it items, or choices for all "
     "its parameters."
@@ -73,6 +74,9 @@ class Verification:
     def _verify(self, fragment: Fragment, verified: Verified) -> None:
         if not fragment.is_warmable:
             verified.note = ON_DEMAND
+            return
+        if fragment.publish == "context":
+            verified.note = AS_CONTEXT
             return
         digest_of(fragment)  # which says what is wrong with the template before anything is read
         combinations = self.plan.combinations(fragment)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fragcache import axes, slots
 from fragcache.arguments import Instance
+from fragcache.contexts.forms import forms_of
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.entry import Entry
@@ -47,6 +48,10 @@ class Unit:
     rank: Rank | None = None
     #: When the items were read, where they carry data.
     listing: Listing | None = None
+
+    @property
+    def cache(self) -> Store:
+        return store(self.using or self.fragment.using)
 
     @property
     def is_first(self) -> bool:
@@ -88,53 +93,55 @@ def warm(
     Raises:
         CacheUnavailable: the cache does not answer.
     """
-    cache = store(unit.using or unit.fragment.using)
     outcome = Outcome()
     with axes.activated(unit.axis_values):
-        due = _due(unit, cache, outcome)
+        due = [(form, _due(form, unit, outcome)) for form in forms_of(unit.fragment)]
         if on_due is not None and not unit.is_again:
-            for slot in due:
-                on_due(unit.fragment, slot.instance)
-        if unit.dry:
-            return outcome
-        if unit.listing is not None and not unit.listing.is_last:
-            due = _without_late(due, outcome)
-        as_of = None if unit.listing is None else unit.listing.began_at
-        done = 0
-        for portion in allowance.portions(due):
-            done += len(portion)
-            rendered = render(unit.fragment, portion, as_of)
-            allowance.give_back(len(portion) - len(rendered.slots))
-            outcome.tally.failed += rendered.failed
-            outcome.queries += rendered.queries
-            _write(unit.fragment, cache, rendered.slots, outcome)
-    outcome.is_incomplete = done < len(due)
+            for _form, found in due:
+                for slot in found:
+                    on_due(unit.fragment, slot.instance)
+        if not unit.dry:
+            for form, found in due:
+                _render(form, unit, found, allowance, outcome)
     return outcome
 
 
-def _due(unit: Unit, cache: Store, outcome: Outcome) -> list[Slot]:
-    """Return the slots that the unit is to render, and count all."""
-    batch = _slots(unit)
-    found = ranked(
-        unit.fragment, cache, batch, force=unit.force, dry=unit.dry, listing=unit.listing
-    )
-    outcome.is_nested = any(slot.is_nested for slot in batch)
+def _render(
+    form: Fragment, unit: Unit, due: Sequence[Slot], allowance: Allowance, outcome: Outcome
+) -> None:
+    cache = unit.cache
+    if unit.listing is not None and not unit.listing.is_last:
+        due = _without_late(due, outcome)
+    as_of = None if unit.listing is None else unit.listing.began_at
+    done = 0
+    for portion in allowance.portions(due):
+        done += len(portion)
+        rendered = render(form, portion, as_of)
+        allowance.give_back(len(portion) - len(rendered.slots))
+        outcome.tally.failed += rendered.failed
+        outcome.queries += rendered.queries
+        _write(form, cache, rendered.slots, outcome)
+    outcome.is_incomplete |= done < len(due)
+
+
+def _due(form: Fragment, unit: Unit, outcome: Outcome) -> list[Slot]:
+    """Return the slots of one form that the unit is to render, and count all."""
+    batch = _slots(form, unit)
+    how = {"force": unit.force, "dry": unit.dry}
+    found = ranked(form, unit.cache, batch, **how, listing=unit.listing)
+    outcome.is_nested |= any(slot.is_nested for slot in batch)
     wanted = [rank for rank in Rank if unit.force or rank is not Rank.FRESH]
     outcome.due.update({rank: len(found[rank]) for rank in wanted})
     if unit.is_first:
-        outcome.tally.planned = len(batch)
+        outcome.tally.planned += len(batch)
     if unit.is_first or unit.is_again:
-        outcome.tally.fresh = 0 if unit.force else len(found[Rank.FRESH])
+        outcome.tally.fresh += 0 if unit.force else len(found[Rank.FRESH])
     chosen = wanted if unit.rank is None else [unit.rank]
     return [slot for rank in chosen for slot in found[rank]]
 
 
-def _slots(unit: Unit) -> list[Slot]:
-    name, digest, encoded_axes = (
-        unit.fragment.name,
-        digest_of(unit.fragment),
-        encode_axes(unit.axis_values),
-    )
+def _slots(form: Fragment, unit: Unit) -> list[Slot]:
+    name, digest, encoded_axes = form.name, digest_of(form), encode_axes(unit.axis_values)
     found: dict[str, Slot] = {}  # items may list an instance twice
     for instance, version in unit.instances:
         base = base_key(name, instance.encoded, encoded_axes)
@@ -145,7 +152,7 @@ def _slots(unit: Unit) -> list[Slot]:
 def _without_late(due: Sequence[Slot], outcome: Outcome) -> list[Slot]:
     """Leave out the slots whose items may be older than their tokens."""
     late = {slot.base: slot.current for slot in due if slot.tokens is None}
-    outcome.too_late = {base: tokens for base, tokens in late.items() if tokens}
+    outcome.too_late |= {base: tokens for base, tokens in late.items() if tokens}
     return [slot for slot in due if slot.base not in late]
 
 

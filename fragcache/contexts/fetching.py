@@ -1,0 +1,198 @@
+"""Fetching: the contexts that a source has published, with records in place of its rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import HttpRequest
+
+from fragcache import page
+from fragcache.arguments import as_item
+from fragcache.bubbling import note_unstorable
+from fragcache.contexts.forms import context_form
+from fragcache.contexts.lookup import Age, Found, named, newest, states
+from fragcache.contexts.shapes import shaped
+from fragcache.contexts.snapshots import open_snapshot
+from fragcache.counters import Event, count, degrade
+from fragcache.declarations import Fragment
+from fragcache.exceptions import FragmentMissing, InvalidArguments, UnknownAxis, Unreadable
+from fragcache.keys import FORMAT
+from fragcache.page import Page
+from fragcache.reading.api import RAISE
+from fragcache.reading.batch import Batch
+from fragcache.reading.resolving import Reference, find, unpublished
+from fragcache.store import store
+
+_KEY: Final = re.compile(rf"{FORMAT}:[!-~]{{1,200}}")
+
+
+class Context(NamedTuple):
+    """A context that was fetched."""
+
+    values: dict[str, Any]
+    #: Tells its state from others.
+    state: str
+    is_stale: bool
+
+
+def fetch_context(
+    f_or_key: Reference,
+    *args: Any,
+    shape: type[Any] | None = None,
+    default: Any = RAISE,
+    request: HttpRequest | None = None,
+    using: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Return the newest published context of one instance, as a dict, or an instance of ``shape``.
+
+    ``f_or_key`` is a fragment's name with the arguments of the instance, or a key that
+    ``publish_context`` gave. ``request`` tells axes their values; ``using`` names another cache
+    alias; ``default`` is returned where no context is to be had. What the source has invalidated
+    and not published again is returned, and counted as stale, unless it was purged.
+
+    Raises:
+        FragmentMissing: no context is published, or it has ended; not with ``default``.
+        ShapeMismatch: the context does not fit ``shape``, with each part that does not.
+        UnknownFragment: neither this site nor a source declares that name.
+        InvalidArguments, NoIdentity: the arguments do not name an instance.
+        ExtraMissing: the library is not installed.
+    """
+    if isinstance(f_or_key, str) and f_or_key.startswith(f"{FORMAT}:"):
+        name, found, missing = f_or_key, *_under_key(f_or_key, using)
+    else:
+        name, found, missing = _of_instance(
+            f_or_key, args, kwargs, default=default, using=using, request=request
+        )
+    # What is rendered with it would have to end with it, and cannot know when.
+    note_unstorable()
+    if found is None:
+        if default is RAISE:
+            raise missing
+        return default
+    return found.values if shape is None else shaped(found.values, shape, f"The context of {name}")
+
+
+def fetch_contexts(
+    fragment: Fragment,
+    items: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    request: HttpRequest | None = None,
+    using: str | None = None,
+) -> list[Context | None]:
+    """Return the newest contexts of instances in their order, None for those not to be had.
+
+    Raises:
+        InvalidArguments, NoIdentity: the items name no instances.
+        UnknownAxis: this site lacks an axis of the fragment.
+    """
+    with _looking(fragment, items, kwargs, request, using=using) as (batch, current):
+        found = newest(batch, current)
+    return [_opened(fragment.name, one) for one in found]
+
+
+def fetch_states(
+    fragment: Fragment, items: Sequence[Any], *, using: str | None = None
+) -> list[str | None]:
+    """Return which contexts are the newest, in the order of instances, None for no context.
+
+    Raises:
+        As ``fetch_contexts``.
+    """
+    with _looking(fragment, items, {}, None, using=using) as (batch, current):
+        return states(batch, current)
+
+
+def are_there(fragment: Fragment, items: Sequence[Any], *, using: str | None = None) -> list[bool]:
+    """Return of which instances there is a context, which heads alone do not tell.
+
+    Raises:
+        As ``fetch_contexts``.
+    """
+    with _looking(fragment, items, {}, None, using=using) as (batch, current):
+        return [found is not None for found in newest(batch, current)]
+
+
+@contextmanager
+def _looking(
+    fragment: Fragment,
+    items: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    request: HttpRequest | None,
+    *,
+    using: str | None,
+) -> Iterator[tuple[Batch, Page]]:
+    cache = store(using or fragment.using)
+    batch = Batch.of(context_form(fragment), cache, items, kwargs, request)
+    current = page.active()
+    if current is not None:
+        yield batch, current
+    else:
+        with page.entered(page.outside()) as current:
+            yield batch, current
+
+
+def _of_instance(
+    f: Reference,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    default: Any,
+    using: str | None,
+    request: HttpRequest | None,
+) -> tuple[str, Context | None, FragmentMissing]:
+    declared = find(f, using)
+    fragment = declared and declared.published
+    if fragment is None:
+        missing = unpublished(f)
+        degrade(Event.ABSENT, str(f), "unpublished", "%s", missing)
+        return str(f), None, missing
+    name = fragment.name
+    missing = FragmentMissing(
+        f"No context of {name}({', '.join(map(repr, args))}) is in the cache: run warm_fragments "
+        "on the source, or publish_context() there, or pass default=."
+    )
+    try:
+        [found] = fetch_contexts(fragment, [as_item(args)], kwargs, request=request, using=using)
+    except (InvalidArguments, UnknownAxis) as error:
+        if not fragment.is_remote or default is RAISE or settings.DEBUG:
+            raise
+        # A new release of the source must not be an outage of the target.
+        message = "%s is declared otherwise by the source than this site expects: %s"
+        degrade(Event.ABSENT, name, "misfit", message, name, error)
+        found = None
+    return name, found, missing
+
+
+def _under_key(key: str, using: str | None) -> tuple[Context | None, FragmentMissing]:
+    missing = FragmentMissing(
+        f"No context is in the cache under {key!r}: it has ended, or another site or release gave "
+        "the key. Ask the source for a new one, or pass default=."
+    )
+    if not _KEY.fullmatch(key):
+        return None, missing
+    return _opened("", named(store(using), key, page.current())), missing
+
+
+def _opened(name: str, found: Found | None) -> Context | None:
+    if found is None:
+        count(Event.MISSING, name)
+        return None
+    try:
+        values = open_snapshot(found.payload)
+    except Unreadable as error:
+        message = "A context of %s cannot be read: %s."
+        degrade(Event.UNBELIEVED, name, "unreadable context", message, name or found.suffix, error)
+        return None
+    is_stale = found.age is Age.STALE
+    count(Event.STALE_SERVED if is_stale else Event.HIT, name)
+    return Context(values, found.suffix, is_stale)
+
+
+afetch_context = sync_to_async(fetch_context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import random
 import signal
@@ -56,6 +57,13 @@ FAULTS: dict[str, Callable[[Faulty], None]] = {
 }
 
 
+@pytest.fixture
+def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is logged: pytest keeps every record, and with an exception all that its frames hold."""
+    monkeypatch.setattr(logging.getLogger("fragcache"), "disabled", True)
+
+
+@pytest.mark.usefixtures("unlogged")
 @pytest.mark.parametrize("name", SERVERS)
 def test_faults_under_load(name: str, start_server: StartServer) -> None:
     chosen = random.Random(SEED)

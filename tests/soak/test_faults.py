@@ -59,7 +59,7 @@ FAULTS: dict[str, Callable[[Faulty], None]] = {
 
 @pytest.fixture
 def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is logged: pytest keeps every record, and with an exception all that its frames hold."""
+    """Nothing is logged: pytest keeps every record, with all that its exceptions hold."""
     monkeypatch.setattr(logging.getLogger("fragcache"), "disabled", True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fragcache import counters, digests, fragment, manifest, registry
-from fragcache.reading import costs
+from fragcache.reading import costs, traces
 from fragcache.reading.doorkeeper import doorkeeper
 from fragcache.signals import guard_probed
 from fragcache.stats.outages import note
@@ -68,6 +68,7 @@ def cheap_renders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 def forget() -> None:
     digests.forget()
     costs.forget()
+    traces.forget()
     doorkeeper.forget()
     manifest._remembered.clear()
     counters.reset()

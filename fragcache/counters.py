@@ -56,6 +56,8 @@ class Event(StrEnum):
     RENEWAL_FAILED = "renewal_failed"
     TURNED_AWAY = "turned_away"
     LEAK = "leak"
+    #: Counts themselves could not be written.
+    UNRECORDED = "unrecorded"
 
 
 class Miss(StrEnum):

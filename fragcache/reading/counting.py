@@ -61,6 +61,11 @@ def count_stored(batch: Batch, number_of_bytes: int, seconds: float) -> None:
     _count(batch, {Measure.BYTES: number_of_bytes, Measure.STORE_US: round(seconds * 1_000_000)})
 
 
+def count_bypassed(batch: Batch, number: int) -> None:
+    """Count what was rendered without looking for it."""
+    _count(batch, {Measure.BYPASSED: number})
+
+
 def count_error(batch: Batch) -> None:
     """Count that the site's code has raised."""
     _count(batch, {Measure.ERRORS: 1})

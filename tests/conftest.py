@@ -12,6 +12,8 @@ from fragcache import counters, digests, fragment, manifest, registry
 from fragcache.reading import costs, traces
 from fragcache.reading.doorkeeper import doorkeeper
 from fragcache.signals import guard_probed
+from fragcache.stats import bypass
+from fragcache.stats.keeping import keeper
 from fragcache.stats.outages import note
 from tests import unpickling
 from tests.faulty_site import cards, rows  # noqa: F401
@@ -72,6 +74,8 @@ def forget() -> None:
     doorkeeper.forget()
     manifest._remembered.clear()
     counters.reset()
+    bypass.forget()
+    keeper.begin()
 
 
 @pytest.fixture

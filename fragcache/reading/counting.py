@@ -48,7 +48,7 @@ def count_ages(batch: Batch, built_at: Iterable[int]) -> None:
 
 def count_renders(batch: Batch, outputs: Iterable[Output]) -> None:
     """Count what was rendered for pages."""
-    _count(batch, counters.render_counts(output.cost for output in outputs))
+    _count(batch, counters.render_counts(batch.fragment.name, (one.cost for one in outputs)))
 
 
 def count_waits(batch: Batch, number: int, seconds: float) -> None:

@@ -141,7 +141,7 @@ def _account(name: str, axes: str, sheet: Sheet, seconds: float, before: Sheet) 
     lookups = hits + sum(misses.values())
     # What was rendered in other times costs as much.
     rendered = sheet if sheet.get(Event.RENDERED) else before
-    render = _mean(rendered, Measure.RENDER_US, _MILLION, Event.RENDERED)
+    render = _mean_render(rendered)
     lookup = sheet.get(Measure.LOOKUP_NS, 0) / 1e9 / lookups if lookups else None
     stored = sheet if sheet.get(Event.STORED) else before
     store = _mean(stored, Measure.STORE_US, _MILLION, Event.STORED)
@@ -193,6 +193,14 @@ def _verdict(hits: int, lookups: int, sheet: Sheet, saved: float | None) -> Verd
     if saved is None:
         return Verdict.UNKNOWN
     return Verdict.EARNS if saved > 0 else Verdict.NOT_WORTH_IT
+
+
+def _mean_render(sheet: Sheet) -> float | None:
+    """Return the mean time of renders; that of the first ones of processes where all are such."""
+    later = sheet.get(Event.RENDERED, 0) - sheet.get(Measure.FIRST, 0)
+    if later > 0:
+        return sheet.get(Measure.RENDER_US, 0) / _MILLION / later
+    return _mean(sheet, Measure.FIRST_US, _MILLION, Measure.FIRST)
 
 
 def _mean(sheet: Sheet, total: str, unit: int, number: str) -> float | None:

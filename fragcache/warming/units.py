@@ -181,7 +181,7 @@ def _write(fragment: Fragment, cache: Store, rendered: Sequence[Slot], outcome: 
 def _count(unit: Unit, rendered: Rendered, seconds: float) -> None:
     """Count a portion, whose writing took so long."""
     outputs = [slot.output for slot in rendered.slots if slot.output]
-    counts = render_counts(output.cost for output in outputs) | {
+    counts = render_counts(unit.fragment.name, (output.cost for output in outputs)) | {
         Measure.WARMED: len(outputs),
         Measure.ERRORS: rendered.failed,
         Measure.BYTES: sum(len(output.payload or b"") for output in outputs),

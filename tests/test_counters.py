@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fragcache import counters, get_fragment, get_fragments
 from fragcache.counters import AGE_BUCKET, OTHER, RENDER_BUCKET, Event, Measure
 from fragcache.histograms import bucket_of, middle_of, quantile
+from fragcache.reading import counting
 from tests.fixtures import any_cache, counted, happened, in_request, reasons, without_local_cache
 from tests.library.models import Artist
 from tests.pages import configure, page
@@ -67,8 +68,14 @@ class TestACall:
         assert (counted(Event.HIT), counted(Measure.HIT_LOCAL)) == (3, 1)
 
     def test_has_the_age_of_what_it_showed(
-        self, cache_alias: str, artist_card: Any, artists: list[Artist], clock: Any
+        self,
+        cache_alias: str,
+        artist_card: Any,
+        artists: list[Artist],
+        clock: Any,
+        monkeypatch: Any,
     ) -> None:
+        monkeypatch.setattr(counting, "SAMPLED", 1)
         get_fragments(NAME, artists)
         clock.step(30)
         get_fragments(NAME, artists)

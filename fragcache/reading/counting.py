@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from fragcache import conf, counters
 from fragcache.counters import AGE_BUCKET, Event, Measure
@@ -14,30 +15,28 @@ from fragcache.reading.batch import Batch
 from fragcache.reading.result import Lookup
 from fragcache.rendering import Output
 
+#: Of so many calls one has its age taken, by chance: that of nanoseconds.
+SAMPLED: Final = 8
+
 
 def count_lookup(batch: Batch, lookup: Lookup, spent: int, page: Page) -> None:
-    """Count the outcomes of a lookup that took ``spent`` nanoseconds, when what was due is there.
-
-    Of what is shown from the cache one entry stands for all of the call: which, is left to chance.
-    """
-    events = lookup.events
-    counts: dict[str, int] = {event: times for event, times in events.items() if times}
+    """Count a lookup that took ``spent`` nanoseconds, when what was due is there."""
+    events, name = lookup.events, batch.fragment.name
     if conf.settings().STATS == "off":
-        counters.count_many(batch.fragment.name, "", counts)
+        counters.count_many(name, "", {event: times for event, times in events.items() if times})
         return
-    counts[Measure.LOOKUP_NS] = spent
-    if lookup.local:
-        counts[Measure.HIT_LOCAL] = lookup.local
-    copies = lookup.copies
-    sample = copies[spent % len(copies)] if copies else None
-    if sample is not None and (hits := counts.get(Event.HIT)):
-        counts[AGE_BUCKET + str(bucket_of(max(0, now() - sample.built_at)))] = hits
-    if lookup.due or lookup.missed:
-        counts.update(lookup.missed)
-        counts.update(Counter(slot.why for slot in lookup.due.values()))
-    if page.memory(batch.cache.space).groups:
+    if not spent % SAMPLED:
+        _count_age(batch, lookup, spent)
+    has_groups = bool(page.memory(batch.cache.space).groups)
+    if len(events) == 1 and not has_groups:
+        counters.count_hits(name, batch.axes, events[Event.HIT], lookup.local, spent)
+        return
+    counts: dict[str, int] = {event: times for event, times in events.items() if times}
+    counts |= {Measure.LOOKUP_NS: spent, Measure.HIT_LOCAL: lookup.local, **lookup.missed}
+    counts.update(Counter(slot.why for slot in lookup.due.values()))
+    if has_groups:
         _move_hits(counts, groups.take_missed(batch, lookup, page))
-    counters.count_many(batch.fragment.name, batch.axes, counts)
+    counters.count_many(name, batch.axes, counts)
 
 
 def count_ages(batch: Batch, built_at: Iterable[int]) -> None:
@@ -69,6 +68,15 @@ def count_bypassed(batch: Batch, number: int) -> None:
 def count_error(batch: Batch) -> None:
     """Count that the site's code has raised."""
     _count(batch, {Measure.ERRORS: 1})
+
+
+def _count_age(batch: Batch, lookup: Lookup, chance: int) -> None:
+    """Count the age of one entry that is shown, which stands for all of the call."""
+    hits, copies = lookup.events.get(Event.HIT), lookup.copies
+    sample = copies[chance // SAMPLED % len(copies)] if copies and hits else None
+    if sample is not None and hits:
+        bucket = bucket_of(max(0, now() - sample.built_at))
+        _count(batch, {AGE_BUCKET + str(bucket): hits})
 
 
 def _count(batch: Batch, counts: Mapping[str, int]) -> None:

@@ -90,7 +90,9 @@ def _by_version(batch: Batch, page: Page) -> Lookup:
     inner = _inner(batch, found, _encoded(batch, known)) if is_recording() else None
     absent = keys.count(None)
     if found.html.count(None) == absent:
-        events = {Event.HIT: len(keys) - absent, Event.ABSENT: absent}
+        events = {Event.HIT: len(keys) - absent}
+        if absent:
+            events[Event.ABSENT] = absent
         return Lookup(found.html, events, inner=inner, copies=found.copies, local=found.local)
     positions = [
         position

@@ -42,7 +42,10 @@ def add(sums: Sheets, added: Mapping[Label, Sheet]) -> None:
 
 def packed(sheets: Mapping[Label, Sheet]) -> list[Any]:
     """Return sheets as a row holds them: ``[["blog.card", "language=s2:en", {"hit": 7}], ...]``."""
-    return [[name, axes, dict(sheet)] for (name, axes), sheet in sheets.items()]
+    return [
+        [name, axes, {field: times for field, times in sheet.items() if times}]
+        for (name, axes), sheet in sheets.items()
+    ]
 
 
 def unpacked(rows: list[Any]) -> Sheets:

@@ -79,6 +79,17 @@ class TestAProcess:
         keeper.flush()
         assert [len(kept.sheets) for kept in Counts.objects.all()] == [2, 1]
 
+    def test_loses_nothing_when_the_clock_goes_back(self, keeper: Keeper, at: Any) -> None:
+        count(3)
+        keeper.flush()
+        at(NOW + 60)
+        count(4)
+        keeper.flush()
+        at(NOW + 10)
+        count(5)
+        keeper.flush()
+        assert sum(unpacked(one.sheets)[LABEL]["hit"] for one in Counts.objects.all()) == 12
+
     def test_writes_nothing_where_nothing_was_counted(
         self, keeper: Keeper, django_assert_num_queries: Any
     ) -> None:

@@ -79,6 +79,7 @@ class Keeper:
         #: All that was counted in a minute, by its beginning in seconds since 1970 UTC.
         self._minutes: dict[int, Sheets] = {}
         self._unsaved: set[int] = set()
+        self._latest = 0
 
     def flush(self) -> bool:
         """Write what was counted; return whether nothing is left. Raises nothing.
@@ -88,7 +89,8 @@ class Keeper:
         if not self._lock.acquire(timeout=_PATIENCE):
             return False
         try:
-            minute = int(time.time()) // MINUTE * MINUTE
+            # Never back, when the clock is: that minute is written, and no more known.
+            minute = self._latest = max(self._latest, int(time.time()) // MINUTE * MINUTE)
             self._take(minute)
             self._write()
             self._minutes = {m: self._minutes[m] for m in self._minutes if m == minute}

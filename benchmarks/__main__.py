@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         django.setup()
         from benchmarks import machine, run
+        from fragcache.stats.collecting import collector
 
         extent = Extent(
             sizes=QUICK_SIZES if options.quick else SIZES,
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         present = [name for name in names if name not in missing]
         results, servers = run.measure(present, extent)
+        collector.end()  # while its database is there
         results.notes += [f"{name} is not measured. {why}" for name, why in missing.items()]
         described = machine.describe(servers)
     return publish(results, extent.words, options, described)

@@ -11,12 +11,15 @@ class FragcacheConfig(AppConfig):
     def ready(self) -> None:
         """Import each app's ``fragments.py``, as Django's admin does with ``admin.py``."""
         from fragcache import checks as own_checks
+        from fragcache import counters
         from fragcache.signals import guard_probed
+        from fragcache.stats.collecting import collector
         from fragcache.stats.outages import note
         from fragcache.touching.receivers import connect
 
         connect()
         autodiscover_modules("fragments")
+        counters.collect_with(collector.begin)
         guard_probed.connect(note, dispatch_uid="fragcache.stats.outages")
         checks.register(own_checks.check_settings, checks.Tags.caches)
         checks.register(own_checks.check_caches, checks.Tags.caches)

@@ -14,6 +14,9 @@ from django.core.signals import setting_changed
 #: Tried in this order when ``CACHE_ALIAS`` is not set.
 FALLBACK_ALIASES = ("fragments", "template_fragments", "default")
 
+#: What ``STATS`` may be.
+KEPT_STATS = ("database", "process", "off")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -36,6 +39,10 @@ class Settings:
     LOCK: str = "cache"
     #: The queue that carries batches to workers; None: the usual one of what carries them.
     QUEUE: str | None = None
+    #: Where counts are kept: "database", "process", or "off" for no more than what goes wrong.
+    STATS: str = "database"
+    #: Whether what is not worth keeping, by its counts, is rendered without looking for it.
+    BYPASS_UNWORTHY: bool = False
     #: Whether ``{% cache %}`` blocks of one name are one in all templates, as Django has it.
     SHARED_BLOCKS: bool = False
     unknown: tuple[str, ...] = field(default=())

@@ -64,6 +64,8 @@ class Field(IntEnum):
     WRITER = 5
     #: Of a context, for who has only its key: the fragment's name, and the encoded arguments.
     INSTANCE = 6
+    #: Why there was none, when it was rendered.
+    REASON = 7
     INCLUDES = _CRITICAL | 1
     DEPENDENCIES = _CRITICAL | 2
     HOLES = _CRITICAL | 3

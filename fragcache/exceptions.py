@@ -23,6 +23,10 @@ class UnknownAxis(FragcacheError, LookupError):
     """No axis of that name is registered."""
 
 
+class CountsUnavailable(FragcacheError):
+    """What was counted cannot be read: there is no database, no table, or no such setting."""
+
+
 class InvalidArguments(FragcacheError, TypeError):
     """The arguments do not fit the fragment's signature, model or choices."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fragcache import axes, page, tokens, versions
 from fragcache.contexts.forms import context_form
+from fragcache.counters import Measure
 from fragcache.declarations import Fragment
 from fragcache.dependencies import unpack
 from fragcache.digests import digest_of
@@ -103,6 +104,8 @@ def _entry_rows(entry: Entry | None, pair: bytes | None) -> Iterator[Row]:
         yield "render took", f"{int.from_bytes(cost) / 1000:.1f} ms"
     if (writer := entry.field(Field.WRITER)) is not None:
         yield "written by", writer.decode()
+    if (reason := entry.field(Field.REASON)) is not None:
+        yield "last miss", _in_words(reason.decode())
     if includes := recorded_includes(entry.field(Field.INCLUDES)):
         yield "includes", ", ".join(includes)
     if shown := unpack(entry.field(Field.DEPENDENCIES)):
@@ -120,6 +123,13 @@ def _verdict(entry: Entry, pair: bytes | None) -> str:
     if entry.fresh_until and entry.fresh_until < page.now():
         return "stale: older than its max_age"
     return "fresh"
+
+
+def _in_words(reason: str) -> str:
+    """Return why an entry was made, by what it carries."""
+    if reason == Measure.WARMED:
+        return "none since warm_fragments has rendered it"
+    return reason.removeprefix("miss_").replace("_", " ")
 
 
 def _when(microseconds: int) -> str:

@@ -44,6 +44,8 @@ class Kept(NamedTuple):
     fresh_until: int
     #: None for most.
     conditions: Conditions | None
+    #: When it was rendered.
+    built_at: int
 
 
 class KeptSnapshot(NamedTuple):
@@ -95,6 +97,7 @@ def kept_many(
             min(entry.fresh_until, until) if entry.fresh_until else until,
             entry.fresh_until,
             _conditions(entry) if entry.has_critical else None,
+            entry.built_at,
         )
     return copies
 

@@ -11,6 +11,7 @@ from fragcache.touching.moves import gathered_touches
 from fragcache.touching.querysets import TouchedManager, TouchedQuerySet
 
 __all__ = [
+    "Counts",
     "TouchField",
     "TouchedManager",
     "TouchedModel",
@@ -136,3 +137,30 @@ class Outage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.began_at:%Y-%m-%d %H:%M:%S}, {self.host}: {self.alias}, {self.purpose}"
+
+
+class Counts(models.Model):
+    """What one process counted in a minute, or all of them in an hour: written by ``stats``."""
+
+    # Numbers, since they are bounds of equal spans, and not moments to be shown.
+    #: In seconds since 1970 UTC.
+    began = models.BigIntegerField(_("began"))
+    #: 60 or 3,600.
+    seconds = models.PositiveIntegerField(_("seconds"))
+    #: "host:pid:random", or what tells an hour's rows apart.
+    process = models.CharField(_("process"), max_length=100)
+    #: [["blog.post_card", "language=s2:en", {"hit": 7, "miss_cold": 1, ...}], ...]
+    sheets = models.JSONField(_("sheets"), default=list)
+
+    class Meta:
+        verbose_name = _("counts")
+        verbose_name_plural = _("counts")
+        ordering = ["began", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["seconds", "began", "process"], name="fragcache_counts_span"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.began}, {self.seconds} s: {self.process}"

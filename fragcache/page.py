@@ -44,6 +44,8 @@ class Memory:
 
     entries: dict[str | None, Kept | None] = field(default_factory=dict)
     heads: dict[str, Entry | None] = field(default_factory=dict)
+    #: What was there, and was not believed; and as which ``counters.Event``.
+    unbelieved: dict[str, str] = field(default_factory=dict)
     #: What the next multi-get brings as well.
     wishes: Wanted = field(default_factory=Wanted)
     #: By the base of their keys, what was prefetched by one call, and the versions of it.

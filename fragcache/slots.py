@@ -52,6 +52,8 @@ class Slot:
     #: Those that an entry of another thread or process is current under.
     current: bytes | None = None
     output: Output | None = None
+    #: Why it is due, as far as that can be told.
+    why: str = ""
     #: Whether the cache could not be asked: nothing is stored, or was invalidated to our knowledge.
     is_cut_off: bool = False
     #: Whether the cache has confirmed that it keeps the output.
@@ -197,6 +199,7 @@ class _Maker:
         tagged = (
             _holes(slot.output)
             + _conditions(slot.output)
+            + (_reason_field(slot.why) if slot.why else b"")
             + self._instance(slot)
             + self._writer
             + pack_field(Field.COST, min(slot.output.cost, _LARGEST_COST).to_bytes(4))
@@ -250,6 +253,11 @@ def _includes(names: tuple[str, ...]) -> bytes:
 @cache
 def _writer(pid: int) -> bytes:
     return f"{socket.gethostname()}:{pid}".encode()
+
+
+@cache
+def _reason_field(reason: str) -> bytes:
+    return pack_field(Field.REASON, reason.encode())
 
 
 @lru_cache(maxsize=256)

@@ -122,32 +122,29 @@ class Store:
                 self._complain(key, opened)
         return believed
 
+    def unbelieved(self, keys: Iterable[str], stored: Mapping[str, bytes]) -> dict[str, Event]:
+        """Return as what values count that ``open_many`` has left out."""
+        opened = {key: self._ring.open(self.physical_key(key), stored[key]) for key in keys}
+        return {
+            key: Event.UNKNOWN_KEY if found is Unsealed.UNKNOWN_KEY else Event.UNBELIEVED
+            for key, found in opened.items()
+        }
+
     def seals_like(self, data: bytes) -> bool:
         """Whether ``data``, which is believed, is sealed with the first of the secret keys."""
         return self._ring.seals_like(data)
 
     def _complain(self, key: str, opened: Entry | Unsealed) -> None:
         if opened is Unsealed.UNKNOWN_KEY:
-            degrade(
-                Event.UNKNOWN_KEY,
-                "",
-                opened.value,
+            message = (
                 "%r in the cache alias %r is sealed with a key that is not in "
-                'FRAGCACHE["SECRET_KEYS"]: sites that share entries must share them.',
-                key,
-                self.alias,
+                'FRAGCACHE["SECRET_KEYS"]: sites that share entries must share them.'
             )
+            degrade(Event.UNKNOWN_KEY, "", opened.value, message, key, self.alias)
             return
         reason = opened.value if isinstance(opened, Unsealed) else "dated in the future"
-        degrade(
-            Event.UNBELIEVED,
-            "",
-            reason,
-            "%r in the cache alias %r is not believed: %s.",
-            key,
-            self.alias,
-            reason,
-        )
+        message = "%r in the cache alias %r is not believed: %s."
+        degrade(Event.UNBELIEVED, "", reason, message, key, self.alias, reason)
 
     def write_many(self, entries: Mapping[str, Entry], timeout: float | None) -> dict[str, str]:
         """Store entries for ``timeout`` seconds (None: for ever); return what is refused, and why.

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from fragcache import counters, digests, fragment, manifest, registry
-from fragcache.reading import costs
+from fragcache.reading import costs, traces
 from fragcache.reading.doorkeeper import doorkeeper
 from fragcache.signals import guard_probed
+from fragcache.stats import bypass
+from fragcache.stats.keeping import keeper
 from fragcache.stats.outages import note
 from tests import unpickling
 from tests.faulty_site import cards, rows  # noqa: F401
@@ -68,9 +70,12 @@ def cheap_renders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 def forget() -> None:
     digests.forget()
     costs.forget()
+    traces.forget()
     doorkeeper.forget()
     manifest._remembered.clear()
     counters.reset()
+    bypass.forget()
+    keeper.begin()
 
 
 @pytest.fixture

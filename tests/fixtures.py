@@ -18,7 +18,7 @@ from django.test import override_settings
 
 from fragcache import Fragment, counters, registry, tokens
 from fragcache.backends.generic import adapt
-from fragcache.counters import Event
+from fragcache.counters import Event, Miss
 from fragcache.store import Store
 from fragcache.warming import Plan, Report, Run, Status
 from tests.block_pages import Counter
@@ -248,6 +248,20 @@ def elsewhere() -> Iterator[None]:
     finally:
         tokens._memory._known.clear()
         tokens._memory._known.update(mine)
+
+
+def counted(field: str, fragment: str | None = None) -> int:
+    """Return the sum of a field of the sheets, of one fragment or of all."""
+    return sum(
+        sheet.get(field, 0)
+        for (name, _axes), sheet in counters.sheets().items()
+        if fragment in {None, name}
+    )
+
+
+def reasons() -> dict[str, int]:
+    """Return how often instances were missed, by the reasons."""
+    return {reason.name: times for reason in Miss if (times := counted(reason))}
 
 
 def happened(event: Event, fragment: str | None = None) -> int:

@@ -38,7 +38,7 @@ def test_the_settings_are_those_of_the_design() -> None:
         *("ENABLED", "CACHE_ALIAS", "SECRET_KEYS", "TIMEOUT", "READ_ONLY", "AXES"),
         *("LOCAL_MAX_BYTES", "INVALIDATION_LAG", "PAGE_BUDGET"),
         *("READ_ONLY_BATCHES", "RENEW_WITH", "STATEMENT_TIMEOUT", "LOCK", "QUEUE"),
-        *("SHARED_BLOCKS", "ADDITIONS"),
+        *("SHARED_BLOCKS", "ADDITIONS", "STATS", "BYPASS_UNWORTHY"),
     }
 
 

@@ -165,6 +165,14 @@ class TestExplain:
         assert re.fullmatch(r"\d+ \(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\)", rows["token"])
         assert re.fullmatch(r"20.* UTC, \d seconds ago", rows["built"])
         assert "written by" in rows
+        assert rows["last miss"] == "none since warm_fragments has rendered it"
+
+    def test_tells_why_it_was_missed_last(
+        self, cache_alias: str, artist_card: Any, artists: list[Artist]
+    ) -> None:
+        get_fragment("library.artist_card", artists[0])
+        rows = explained("library.artist_card", str(artists[0].pk))
+        assert rows["last miss"] == "cold"
 
     @pytest.mark.parametrize(
         ("happening", "label", "text"),

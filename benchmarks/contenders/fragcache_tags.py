@@ -18,6 +18,7 @@ from benchmarks.servers import Stand
 MANY = "{% load fragcache %}{% fragments 'cards.card' cards %}"
 ONE = "{% load fragcache %}{% fragment 'cards.card' cards.0 %}"
 OFF = ", local cache off"
+UNCOUNTED = ', `STATS` "off"'
 BARE = ", no counters or guard"
 
 Around = Callable[[], AbstractContextManager[object]]
@@ -48,12 +49,24 @@ def rows(server: Stand, n: int) -> list[Row]:
                 label=many.label + OFF + BARE,
                 around=_bare(remote),
             ),
+            replace(
+                part,
+                key="fragments-uncounted",
+                label=many.label + UNCOUNTED,
+                around=partial(_configured, alias, STATS="off"),
+            ),
+            replace(
+                part,
+                key="fragments-remote-uncounted",
+                label=many.label + OFF + UNCOUNTED,
+                around=partial(_configured, alias, LOCAL_MAX_BYTES=0, STATS="off"),
+            ),
             *opening.rows(),
         ]
     return shown
 
 
-def _configured(alias: str, **settings: int) -> AbstractContextManager[object]:
+def _configured(alias: str, **settings: int | str) -> AbstractContextManager[object]:
     return override_settings(FRAGCACHE={"CACHE_ALIAS": alias, **settings})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 from fragcache import counters, guard
+from fragcache.reading import counting
 
 #: Calls nothing but what it stands around.
 Stub = Callable[..., Any]
@@ -33,17 +34,18 @@ def without_counters() -> Iterator[list[str]]:
 
 
 def _stubs() -> dict[Callable[..., Any], Stub]:
-    """Return no-ops for what returns nothing in ``counters``, and an open door for the guard."""
-    counting = [
+    """Return no-ops for what returns nothing and counts, and an open door for the guard."""
+    watching = [
         function
-        for name, function in inspect.getmembers(counters, inspect.isfunction)
-        if function.__module__ == counters.__name__
+        for module in (counters, counting)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
         and not name.startswith("_")
         and name != "reset"
         and function.__annotations__.get("return") in {None, "None"}
     ]
     shields = [guard.reading, guard.writing]
-    return dict.fromkeys(counting, _nothing) | dict.fromkeys(shields, _unshielded)
+    return dict.fromkeys(watching, _nothing) | dict.fromkeys(shields, _unshielded)
 
 
 def _nothing(*_args: object, **_kwargs: object) -> None:

@@ -37,6 +37,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         *_wrong_axes(given),
         *_wrong_kinds(given, "ADDITIONS", Addition),
         *_wrong_renewals(given),
+        *_wrong_stats(given),
         *wrong_lock(given.get("LOCK", "cache")),
     ]
 
@@ -80,7 +81,7 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
             yield Error(
                 f"FRAGCACHE[{name!r}] is not a list of texts.", hint=hint, id="fragcache.E004"
             )
-    for name in ("ENABLED", "READ_ONLY", "READ_ONLY_BATCHES", "SHARED_BLOCKS"):
+    for name in ("ENABLED", "READ_ONLY", "READ_ONLY_BATCHES", "SHARED_BLOCKS", "BYPASS_UNWORTHY"):
         if not isinstance(given.get(name, True), bool):
             yield Error(
                 f"FRAGCACHE[{name!r}] is {given[name]!r}, not True or False.",
@@ -126,6 +127,16 @@ def _wrong_renewals(given: dict[str, Any]) -> Iterator[CheckMessage]:
     if not is_function:
         yield Error(
             f"FRAGCACHE['RENEW_WITH'] is {path!r}, which is no function.", id="fragcache.E005"
+        )
+
+
+def _wrong_stats(given: dict[str, Any]) -> Iterator[CheckMessage]:
+    value = given.get("STATS", "database")
+    if value not in conf.KEPT_STATS:
+        yield Error(
+            f"FRAGCACHE['STATS'] is {value!r}, which says nowhere to keep counts.",
+            hint=f"Use one of {', '.join(map(repr, conf.KEPT_STATS))}.",
+            id="fragcache.E004",
         )
 
 

@@ -18,7 +18,7 @@ from fragcache.contexts.forms import context_form
 from fragcache.contexts.lookup import Age, Found, named, newest, states
 from fragcache.contexts.shapes import shaped
 from fragcache.contexts.snapshots import open_snapshot
-from fragcache.counters import Event, count, degrade
+from fragcache.counters import Event, Miss, count, count_particulars, degrade
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragmentMissing, InvalidArguments, UnknownAxis, Unreadable
 from fragcache.keys import FORMAT
@@ -182,7 +182,7 @@ def _under_key(key: str, using: str | None) -> tuple[Context | None, FragmentMis
 
 def _opened(name: str, found: Found | None) -> Context | None:
     if found is None:
-        count(Event.MISSING, name)
+        count_particulars(name, "", {Event.MISSING: 1, Miss.MISSING: 1})
         return None
     try:
         values = open_snapshot(found.payload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 from django.utils.safestring import SafeString
@@ -28,16 +28,19 @@ class Found(NamedTuple):
     copies: list[Kept | None]
     #: None where the cache is unavailable.
     tokens: Tokens | None
+    #: Those that the process held; an entry that the page fetched is none of them.
+    local: int = 0
 
 
-def held(batch: Batch, page: Page) -> list[SafeString] | None:
-    """Return the HTML of all instances if the process holds it, without making a key."""
+def held(batch: Batch, page: Page) -> Found | None:
+    """Return the entries of all instances if the process holds them, without making a key."""
     local = batch.cache.local
     if batch.rows is None or not local.is_on:
         return None
     current = known_tokens(batch.cache, page, batch.distinct_token_names())
-    html = _fresh(batch, local.get_many(batch.local_names(())), current, page)
-    return None if None in html else cast("list[SafeString]", html)
+    copies = local.get_many(batch.local_names(()))
+    html = _fresh(batch, copies, current, page)
+    return None if None in html else Found(html, copies, current, len(html))
 
 
 def held_by_head(batch: Batch, page: Page, keys: Sequence[str]) -> list[Kept] | None:
@@ -78,7 +81,7 @@ def find(batch: Batch, page: Page, keys: Sequence[str | None]) -> Found:
         copies = _copies(batch, page, keys)
         html = _fresh(batch, copies, current, page)
         if current is not None and None not in html:
-            return Found(html, copies, current)
+            return Found(html, copies, current, _local(batch, html, keys, entries))
         absent = [
             key
             for key, copy, text in zip(keys, copies, html, strict=True)
@@ -88,7 +91,7 @@ def find(batch: Batch, page: Page, keys: Sequence[str | None]) -> Found:
             and (copy is None or current is not None)
         ]
         if current is not None and not absent:
-            return Found(html, copies, current)
+            return Found(html, copies, current, _local(batch, html, keys, entries))
         life = batch.fragment.life
         wanted = Wanted(dict.fromkeys(absent, life), names=batch.distinct_token_names())
         current = fetch(batch.cache, page, wanted)
@@ -128,6 +131,19 @@ def _copies(batch: Batch, page: Page, keys: Sequence[str | None]) -> list[Kept |
                 copies[position] = fetched[name] = copy
         local.keep(fetched)
     return copies
+
+
+def _local(
+    batch: Batch,
+    html: Sequence[SafeString | None],
+    keys: Sequence[str | None],
+    entries: Mapping[str | None, Kept | None],
+) -> int:
+    """Return how many fresh entries the process held before the page asked the cache."""
+    if not batch.cache.local.is_on:
+        return 0
+    found = zip(keys, html, strict=True)
+    return sum(text is not None and entries.get(key) is None for key, text in found)
 
 
 def _fresh(

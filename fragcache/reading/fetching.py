@@ -38,6 +38,8 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
     if stored is None:
         return None
     found = cache.open_many(stored)
+    if len(found) < len(stored):
+        memory.unbelieved |= cache.unbelieved(stored.keys() - found.keys(), stored)
     memory.entries.update(kept_many(found, now(), wanted.entries))
     for key in wanted.heads:
         head = found.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Final
@@ -15,8 +16,9 @@ from fragcache.guard import writing
 from fragcache.keys import entry_key, head_key
 from fragcache.local import kept_many
 from fragcache.page import Page, now
-from fragcache.reading import costs
+from fragcache.reading import costs, traces
 from fragcache.reading.batch import Batch
+from fragcache.reading.counting import count_error, count_renders, count_stored
 from fragcache.reading.doorkeeper import doorkeeper
 from fragcache.rendering import render_many
 from fragcache.slots import Slot
@@ -55,26 +57,38 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
     with activated(batch.axis_values):
         arguments = [slot.instance.arguments for slot in due]
         versions_from = places.versions_from(due)
-        found = render_many(fragment, arguments, fresh=may_store, versions_from=versions_from)
+        try:
+            found = render_many(fragment, arguments, fresh=may_store, versions_from=versions_from)
+        except Exception:
+            count_error(batch)
+            raise
     for slot, output in zip(due, found, strict=True):
         if output is not None:
             slot.output = output
             rendered.append(slot)
     count(Event.ABSENT, fragment.name, len(due) - len(rendered))
-    count(Event.RENDERED, fragment.name, len(rendered))
     storable = [
         slot for slot in rendered if slot.tokens and slot.output and slot.output.is_storable
     ]
     if len(storable) < len(rendered):
         note_unstorable()
     outputs = [output for output in found if output is not None]
+    count_renders(batch, outputs)
     spent = [output.cost for output in outputs]
     costs.note(fragment.name, spent, are_storable=all(output.is_storable for output in outputs))
     stored = doorkeeper.admitted(fragment, storable) if may_store else []
     count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
     if stored:
+        began = time.perf_counter()
         _store(batch, stored, page)
+        count_stored(batch, sum(_size(slot) for slot in stored), time.perf_counter() - began)
+    if may_store:
+        traces.leave(batch, rendered)
     return {slot.base: slot.output.html for slot in rendered if slot.output is not None}
+
+
+def _size(slot: Slot) -> int:
+    return len(slot.output.payload or b"") if slot.output else 0
 
 
 def needs_heads(fragment: Fragment, page: Page) -> bool:

@@ -15,6 +15,7 @@ from fragcache.bubbling import is_recording
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
 from fragcache.reading.board import Board, Flight, Key
+from fragcache.reading.counting import count_waits
 from fragcache.reading.fetching import known_tokens
 from fragcache.reading.filling import fill, is_filling
 from fragcache.reading.leased import fill_leased, patience
@@ -87,6 +88,7 @@ def _follow(
     until = _until(batch, len(slots))
     html: dict[str, str] = {}
     late = []
+    began = time.monotonic()
     for slot in slots:
         flight = others[slot.base]
         found = flight.wait(until)
@@ -94,6 +96,7 @@ def _follow(
             html[slot.base] = found
         elif not flight.has_ended:
             late.append(slot)
+    count_waits(batch, len(slots), time.monotonic() - began)
     failed = [slot for slot in slots if slot.base not in html and slot not in late]
     for left, may_store in ((failed, True), (late, False)):
         if left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from fragcache.bubbling import is_recording
@@ -9,6 +10,7 @@ from fragcache.page import Page
 from fragcache.reading.batch import Batch
 from fragcache.reading.flights import fill_once
 from fragcache.reading.lookup import look_up
+from fragcache.reading.result import Lookup
 from fragcache.transactions import is_committed
 
 
@@ -18,6 +20,8 @@ class Group:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._rendered: dict[str, str] | None = None
+        #: Why members were due, until that is counted.
+        self._missed: dict[str, str] = {}
 
     def take(self, base: str, page: Page) -> str | None:
         """Return the HTML of a member that is due, None if it was given out already.
@@ -31,10 +35,16 @@ class Group:
                 self._rendered = {}
         return self._rendered.pop(base, None)
 
+    def take_reason(self, base: str) -> str:
+        """Return once why a member was due when the group was rendered, "" if it was not."""
+        return self._missed.pop(base, "")
+
     def _fill(self, page: Page) -> dict[str, str]:
         due = look_up(self._batch, page).due
         slots = {slot.base: slot for slot in due.values()}
-        return fill_once(self._batch, list(slots.values()), page, may_store=is_committed(page))
+        html = fill_once(self._batch, list(slots.values()), page, may_store=is_committed(page))
+        self._missed = {base: slots[base].why for base in html}
+        return html
 
 
 def add(batch: Batch, page: Page) -> None:
@@ -43,6 +53,18 @@ def add(batch: Batch, page: Page) -> None:
     groups = page.memory(batch.cache.space).groups
     for position in range(len(batch.items)):
         groups[batch.base(position)] = group
+
+
+def take_missed(batch: Batch, lookup: Lookup, page: Page) -> Counter[str]:
+    """Return why hits of a lookup are none: the page has rendered them itself, in groups."""
+    groups = page.memory(batch.cache.space).groups
+    missed: Counter[str] = Counter()
+    for position, html in enumerate(lookup.html):
+        group = groups.get(batch.base(position))
+        reason = group.take_reason(batch.base(position)) if group and html is not None else ""
+        if reason and position not in lookup.due:
+            missed[reason] += 1
+    return missed
 
 
 def rendered(batch: Batch, page: Page, bases: Iterable[str]) -> dict[str, str]:

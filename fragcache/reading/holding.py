@@ -59,7 +59,7 @@ def render(
     html: dict[str, str] = {}
     try:
         if held:
-            found = look(batch, held, (), page)
+            found = look(batch, held, (), page, asks_why=True)
             html |= found.html if found else {}
         if left := [slot for slot in slots if slot.base not in html]:
             html |= fill(batch, left, page, may_store=True)

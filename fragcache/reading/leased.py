@@ -13,6 +13,7 @@ from typing import Final
 from fragcache.leases import State
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
+from fragcache.reading.counting import count_waits
 from fragcache.reading.filling import fill
 from fragcache.reading.holding import lease_life, lease_name, render, take
 from fragcache.reading.stored import Stored, look
@@ -49,7 +50,9 @@ def fill_leased(batch: Batch, slots: Sequence[Slot], page: Page) -> Iterator[dic
     lost = {slot.base: slot for slot in slots if slot.base in names and slot.base not in won}
     yield render(batch, [slot for slot in slots if slot.base not in lost], names, page)
     if lost:
+        began, number = time.monotonic(), len(lost)
         yield from _await(batch, lost, names, page)
+        count_waits(batch, number, time.monotonic() - began)
 
 
 def _await(

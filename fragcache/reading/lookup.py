@@ -6,8 +6,8 @@ second round trip. Tokens ride along: an entry is current only under the tokens 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from django.utils.safestring import SafeString
 
@@ -22,28 +22,13 @@ from fragcache.reading.early import about_to_end
 from fragcache.reading.entries import Found, find, held, held_by_head, keep_by_head, token_pairs
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.reading.noting import Inner
+from fragcache.reading.reasons import reason_of
+from fragcache.reading.result import Lookup
 from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.slots import Slot
 from fragcache.token_memory import TokenName
 from fragcache.versions import Version
-
-
-@dataclass(slots=True)
-class Lookup:
-    """What was found, by position."""
-
-    #: None for what is not there, or due.
-    html: list[SafeString | None]
-    #: How often what happened, to be counted.
-    events: dict[Event, int]
-    #: Where what is due will lie. Positions of one instance share a slot, which carries its tokens
-    #: if it may be stored.
-    due: dict[int, Slot] = field(default_factory=dict)
-    #: What is fresh, and yet to be renewed.
-    ending: list[Slot] = field(default_factory=list)
-    #: Inside of a render, what it shows thereby.
-    inner: Inner | None = None
 
 
 def look_up(batch: Batch, page: Page) -> Lookup:
@@ -55,7 +40,9 @@ def look_up(batch: Batch, page: Page) -> Lookup:
     if may_hold and not is_recording():
         copies = held_by_head(batch, page, keys)
         if copies is not None and not about_to_end(batch, page, copies):
-            return Lookup([copy.html for copy in copies], {Event.HIT: len(copies)})
+            hits = len(copies)
+            shown: list[SafeString | None] = [copy.html for copy in copies]
+            return Lookup(shown, {Event.HIT: hits}, copies=copies, local=hits)
     heads, found = _by_head(batch, page, keys)
     if may_hold:
         keep_by_head(batch, keys, found)
@@ -92,10 +79,10 @@ def is_by_version(batch: Batch) -> bool:
 
 def _by_version(batch: Batch, page: Page) -> Lookup:
     memory = page.memory(batch.cache.space)
-    if not is_recording() and (html := held(batch, page)) is not None:
+    if not is_recording() and (all_held := held(batch, page)) is not None:
         if memory.used is not None:
             memory.used.append((batch, ()))
-        return Lookup([*html], {Event.HIT: len(html)})
+        return _all_held(all_held)
     keys, known = _keys(batch, page)
     if memory.used is not None:
         memory.used.append((batch, keys))
@@ -103,8 +90,10 @@ def _by_version(batch: Batch, page: Page) -> Lookup:
     inner = _inner(batch, found, _encoded(batch, known)) if is_recording() else None
     absent = keys.count(None)
     if found.html.count(None) == absent:
-        events = {Event.HIT: len(keys) - absent, Event.ABSENT: absent}
-        return Lookup(found.html, events, inner=inner)
+        events = {Event.HIT: len(keys) - absent}
+        if absent:
+            events[Event.ABSENT] = absent
+        return Lookup(found.html, events, inner=inner, copies=found.copies, local=found.local)
     positions = [
         position
         for position, (key, html) in enumerate(zip(keys, found.html, strict=True))
@@ -123,6 +112,11 @@ def _by_version(batch: Batch, page: Page) -> Lookup:
     lookup.events[Event.ABSENT] = absent
     lookup.inner = inner
     return lookup
+
+
+def _all_held(found: Found) -> Lookup:
+    hits = found.local
+    return Lookup(found.html, {Event.HIT: hits}, copies=found.copies, local=hits)
 
 
 def _keys(batch: Batch, page: Page) -> tuple[Sequence[str | None], Mapping[int, Version | None]]:
@@ -211,6 +205,7 @@ def _due(batch: Batch, found: Found, slots: dict[int, Slot], page: Page) -> Look
         if names not in pairs:
             pairs[names] = _tokens_to_store_under(found, names, page)
         slot.tokens = pairs[names]
+        slot.why = reason_of(batch, found, position, slot, page)
     stale = sum(_is_stale(batch, found, position) for position in slots)
     events = {
         Event.HIT: len(found.html) - found.html.count(None),
@@ -218,7 +213,11 @@ def _due(batch: Batch, found: Found, slots: dict[int, Slot], page: Page) -> Look
         Event.MISSING: len(slots) - stale,
     }
     return Lookup(
-        found.html, events, {position: due[slot.base] for position, slot in slots.items()}
+        found.html,
+        events,
+        {position: due[slot.base] for position, slot in slots.items()},
+        copies=found.copies,
+        local=found.local,
     )
 
 
@@ -245,6 +244,8 @@ def _served_as_stale(batch: Batch, found: Found, page: Page) -> Lookup:
     html = found.html
     hits = len(html) - html.count(None)
     stale = 0
+    slots = [(n, batch.slot(n)) for n, shown in enumerate(html) if shown is None]
+    missed: Counter[str] = Counter(reason_of(batch, found, n, slot, page) for n, slot in slots)
     for position, copy in enumerate(found.copies):
         if html[position] is None and copy is not None and _is_stale(batch, found, position):
             html[position] = None if _shows_purged(batch, copy, page) else copy.html
@@ -252,7 +253,7 @@ def _served_as_stale(batch: Batch, found: Found, page: Page) -> Lookup:
     if stale:
         note_unstorable()
     events = {Event.HIT: hits, Event.STALE_SERVED: stale, Event.MISSING: html.count(None)}
-    return Lookup(html, events)
+    return Lookup(html, events, copies=found.copies, local=found.local, missed=missed)
 
 
 def _shows_purged(batch: Batch, copy: Kept, page: Page) -> bool:

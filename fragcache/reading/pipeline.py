@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 
 from django.utils.safestring import SafeString
@@ -12,12 +13,16 @@ from fragcache.counters import Event, count, degrade
 from fragcache.page import Page
 from fragcache.reading import groups
 from fragcache.reading.batch import Batch
+from fragcache.reading.counting import count_bypassed, count_lookup
+from fragcache.reading.filling import fill
 from fragcache.reading.flights import fill_once
 from fragcache.reading.lookup import look_up
 from fragcache.reading.noting import note
 from fragcache.reading.renewing import renew_later
+from fragcache.reading.result import Lookup
 from fragcache.reading.stale import former
 from fragcache.slots import Slot
+from fragcache.stats.bypass import is_bypassed
 from fragcache.transactions import is_committed
 
 logger = logging.getLogger("fragcache")
@@ -26,23 +31,41 @@ logger = logging.getLogger("fragcache")
 def read(batch: Batch, page: Page, *, storable: bool = True) -> list[SafeString | None]:
     """Return the HTML of instances by position, None for those that are not to be had."""
     note_axes(batch.fragment.axes)
+    if is_bypassed(batch.fragment.name) and batch.fragment.is_local and not is_recording():
+        return _unasked(batch, page)
+    began = time.perf_counter_ns()
     lookup = look_up(batch, page)
-    html = lookup.html
-    for event, times in lookup.events.items():
-        count(event, batch.fragment.name, times)
-    if lookup.ending and storable and is_committed(page):
-        renew_later(batch, lookup.ending, page, is_early=True)
-    if lookup.due:
-        slots = {slot.base: slot for slot in lookup.due.values()}
-        found = groups.rendered(batch, page, slots) if storable else {}
-        found |= _rendered_or_stale(batch, _without(slots, found), page, storable=storable)
-        for position, slot in lookup.due.items():
-            if slot.base in found:
-                one = found[slot.base]
-                html[position] = one if isinstance(one, SafeString) else SafeString(one)
+    spent = time.perf_counter_ns() - began
+    try:
+        if lookup.ending and storable and is_committed(page):
+            renew_later(batch, lookup.ending, page, is_early=True)
+        if lookup.due:
+            _fill(batch, lookup, page, storable=storable)
+    finally:
+        # By now there may be more to say of why something was missed.
+        count_lookup(batch, lookup, spent, page)
     if lookup.inner is not None:
         note(batch, lookup.inner)
-    return html
+    return lookup.html
+
+
+def _unasked(batch: Batch, page: Page) -> list[SafeString | None]:
+    """Return what is rendered without looking for it, since that would take as long."""
+    slots = [batch.slot(position) for position in range(len(batch.items))]
+    due = {slot.base: slot for slot in slots}
+    found = fill(batch, list(due.values()), page, may_store=False)
+    count_bypassed(batch, len(slots))
+    return [_safe(found[slot.base]) if slot.base in found else None for slot in slots]
+
+
+def _fill(batch: Batch, lookup: Lookup, page: Page, *, storable: bool) -> None:
+    """Put what is due in its places."""
+    slots = {slot.base: slot for slot in lookup.due.values()}
+    found = groups.rendered(batch, page, slots) if storable else {}
+    found |= _rendered_or_stale(batch, _without(slots, found), page, storable=storable)
+    for position, slot in lookup.due.items():
+        if slot.base in found:
+            lookup.html[position] = _safe(found[slot.base])
 
 
 def _rendered_or_stale(
@@ -88,6 +111,10 @@ def _rendered(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool)
         )
         logger.debug("%s could not be rendered.", fragment.name, exc_info=error)
         return html
+
+
+def _safe(html: str) -> SafeString:
+    return html if isinstance(html, SafeString) else SafeString(html)
 
 
 def _without(slots: Mapping[str, Slot], found: Mapping[str, str]) -> list[Slot]:

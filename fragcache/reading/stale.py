@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fragcache import manifest
+from fragcache.counters import Miss
 from fragcache.entry import Entry, Field, Kind
 from fragcache.guard import reading
 from fragcache.holed import html_of
 from fragcache.keys import entry_key, head_key
 from fragcache.page import Page, now
 from fragcache.reading.batch import Batch
+from fragcache.reading.counting import count_ages
+from fragcache.reading.reasons import VAGUE, refine
 from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.slots import Slot
@@ -33,8 +36,8 @@ def former(batch: Batch, slots: Sequence[Slot], seconds: float, page: Page) -> d
     shown = {base: entry.field(Field.DEPENDENCIES) for base, entry in found.items()}
     standing = standings({one for one in shown.values() if one}, page)
     moment = now()
-    return {
-        slot.base: html_of(entry)
+    served = {
+        slot.base: entry
         for slot in wanted
         if (entry := found.get(slot.base)) is not None
         and (not (inner := shown[slot.base]) or standing[inner].is_valid)
@@ -42,6 +45,8 @@ def former(batch: Batch, slots: Sequence[Slot], seconds: float, page: Page) -> d
         and entry.tokens == slot.tokens
         and moment - _stale_since(entry, slot, moment) <= seconds * _SECOND
     }
+    count_ages(batch, [entry.built_at for entry in served.values()])
+    return {base: html_of(entry) for base, entry in served.items()}
 
 
 def _former_entries(batch: Batch, slots: Sequence[Slot]) -> dict[str, Entry]:
@@ -54,6 +59,10 @@ def _former_entries(batch: Batch, slots: Sequence[Slot]) -> dict[str, Entry]:
         for digest in digests
     }
     found = cache.read_many(heads.values())
+    for slot in slots:
+        refine(batch, slot, found)
+        if slot.why in VAGUE and any(heads[slot.base, one] in found for one in digests):
+            slot.why = Miss.NEW_DIGEST  # the head is one of the code before
     named: dict[str, str] = {}
     for (base, _digest), key in heads.items():
         head = found.get(key)

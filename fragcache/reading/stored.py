@@ -13,6 +13,7 @@ from fragcache.keys import entry_key, head_key
 from fragcache.leases import Lease
 from fragcache.page import Page, now
 from fragcache.reading.batch import Batch
+from fragcache.reading.reasons import keys_that_tell, refine
 from fragcache.reading.standing import unchanged
 from fragcache.records import Head
 from fragcache.slots import Slot, includes_are_current
@@ -27,16 +28,27 @@ class Stored(NamedTuple):
     leases: dict[str, Lease]
 
 
-def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str], page: Page) -> Stored | None:
+def look(
+    batch: Batch,
+    slots: Sequence[Slot],
+    names: Iterable[str],
+    page: Page,
+    *,
+    asks_why: bool = False,
+) -> Stored | None:
     """Return what is fresh of the slots' entries, and the leases of these names.
 
-    None where the cache does not answer.
+    None where the cache does not answer. ``asks_why``: what tells why a slot is due comes along.
     """
     leased = list(names)
-    stored = reading(batch.cache, None, _read, batch, slots, leased)
+    telling = keys_that_tell(batch, slots) if asks_why else []
+    stored = reading(batch.cache, None, _read, batch, slots, [*leased, *telling])
     if stored is None:
         return None
     keys, found = stored
+    if telling:
+        for slot in slots:
+            refine(batch, slot, found)
     fresh = {
         slot.base: found[key]
         for slot in slots
@@ -47,12 +59,12 @@ def look(batch: Batch, slots: Sequence[Slot], names: Iterable[str], page: Page) 
 
 
 def _read(
-    batch: Batch, slots: Sequence[Slot], leased: Sequence[str]
+    batch: Batch, slots: Sequence[Slot], others: Sequence[str]
 ) -> tuple[dict[str, str], dict[str, Entry]]:
-    """Return the keys of the entries by base, and what is under these and the leases' names."""
+    """Return the keys of the entries by base, and what is under these and the other keys."""
     cache = batch.cache
     keys = {slot.base: _first_key(batch, slot) for slot in slots}
-    found = cache.read_many([*keys.values(), *leased])
+    found = cache.read_many([*keys.values(), *others])
     if not batch.fragment.is_versioned:
         keys = _named_by_heads(batch, keys, found)
         found |= cache.read_many(keys.values())

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fragcache.counters import Label
 from fragcache.declarations import Fragment
 from fragcache.warming.allowance import Bounds
 from fragcache.warming.due import Rank
@@ -43,6 +44,8 @@ class Plan:
     #: Seconds after which no render begins. What is missing is rendered first, then what is stale,
     #: then what is rendered at every run.
     time_budget: float | None = None
+    #: What fragments are worth by axis values; of each, what is worth most is rendered first.
+    worths: Mapping[Label, float] = field(default_factory=dict)
 
     @property
     def bounds(self) -> Bounds:

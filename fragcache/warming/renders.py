@@ -10,7 +10,6 @@ from django.db import OperationalError
 
 from fragcache import slots
 from fragcache.arguments import Instance
-from fragcache.counters import Event, count
 from fragcache.declarations import Fragment
 from fragcache.page import now
 from fragcache.rendering import Output, render_many
@@ -51,7 +50,6 @@ def render(fragment: Fragment, due: Sequence[Slot], as_of: int | None = None) ->
             elif output is not None:
                 slot.output = output
                 rendered.append(slot)
-    count(Event.RENDERED, fragment.name, len(rendered))
     return Rendered(rendered, failed, queries.number)
 
 

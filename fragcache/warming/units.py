@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, Final
 from fragcache import axes, slots
 from fragcache.arguments import Instance
 from fragcache.contexts.forms import forms_of
+from fragcache.counters import Measure, count_particulars, render_counts
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.entry import Entry
@@ -21,7 +23,7 @@ from fragcache.versions import Version
 from fragcache.warming.allowance import Allowance
 from fragcache.warming.due import Rank, ranked
 from fragcache.warming.listing import Listing
-from fragcache.warming.renders import render
+from fragcache.warming.renders import Rendered, render
 from fragcache.warming.report import Tally
 
 Versioned = Sequence[tuple[Instance, Version | None]]
@@ -120,7 +122,9 @@ def _render(
         allowance.give_back(len(portion) - len(rendered.slots))
         outcome.tally.failed += rendered.failed
         outcome.queries += rendered.queries
+        began = time.perf_counter()
         _write(form, cache, rendered.slots, outcome)
+        _count(unit, rendered, time.perf_counter() - began)
     outcome.is_incomplete |= done < len(due)
 
 
@@ -145,7 +149,9 @@ def _slots(form: Fragment, unit: Unit) -> list[Slot]:
     found: dict[str, Slot] = {}  # items may list an instance twice
     for instance, version in unit.instances:
         base = base_key(name, instance.encoded, encoded_axes)
-        found[base] = Slot(instance=instance, base=base, digest=digest, version=version)
+        found[base] = Slot(
+            instance=instance, base=base, digest=digest, version=version, why=Measure.WARMED
+        )
     return list(found.values()) if unit.listing is None else unit.listing.chosen(found)
 
 
@@ -170,6 +176,18 @@ def _write(fragment: Fragment, cache: Store, rendered: Sequence[Slot], outcome: 
     for reason, number in ((NOT_STORABLE, len(found) - len(storable)), (TOO_LATE, len(late))):
         if number:
             outcome.refusals[reason] += number
+
+
+def _count(unit: Unit, rendered: Rendered, seconds: float) -> None:
+    """Count a portion, whose writing took so long."""
+    outputs = [slot.output for slot in rendered.slots if slot.output]
+    counts = render_counts(unit.fragment.name, (output.cost for output in outputs)) | {
+        Measure.WARMED: len(outputs),
+        Measure.ERRORS: rendered.failed,
+        Measure.BYTES: sum(len(output.payload or b"") for output in outputs),
+        Measure.STORE_US: round(seconds * 1_000_000),
+    }
+    count_particulars(unit.fragment.name, encode_axes(unit.axis_values), counts)
 
 
 def _lost(cache: Store, confirmed: Mapping[str, Entry]) -> dict[str, str]:

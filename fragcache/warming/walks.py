@@ -13,6 +13,7 @@ from typing import Any
 from fragcache import axes, items, manifest, page
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
+from fragcache.keys import encode_axes
 from fragcache.page import now
 from fragcache.store import Store, store
 from fragcache.warming import watermarks
@@ -87,7 +88,7 @@ class Walk:
             self.carries_data |= carries_data
             if listing.number and not carries_data:
                 continue
-            for values in combinations:
+            for values in self._most_worth_first(combinations):
                 yield Unit(
                     fragment=fragment,
                     instances=instances,
@@ -98,6 +99,16 @@ class Walk:
                     rank=None if listing.number else rank,
                     listing=listing if carries_data else None,
                 )
+
+    def _most_worth_first(
+        self, combinations: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Mapping[str, Any]]:
+        name, worths = self.fragment.name, self.plan.worths
+        if not worths:
+            return combinations
+        return sorted(
+            combinations, key=lambda values: -worths.get((name, encode_axes(values)), 0.0)
+        )
 
     def include(self, unit: Unit, outcome: Outcome) -> None:
         """Tally what became of a unit."""

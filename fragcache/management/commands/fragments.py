@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Sequence
 from typing import Any, Final
 
 from django import db
@@ -17,11 +16,13 @@ from django.utils.connection import ConnectionDoesNotExist
 from fragcache import registry
 from fragcache.exceptions import CacheUnavailable, FragcacheError
 from fragcache.explaining import explain
+from fragcache.management.accounting import add_options as add_stats_options
+from fragcache.management.accounting import state
 from fragcache.management.arguments import arguments_of
 from fragcache.management.invalidating import add_options as add_invalidate_options
 from fragcache.management.invalidating import invalidate
 from fragcache.management.listing import described_blocks, described_fragment
-from fragcache.management.stating import caches_described, stats_lines
+from fragcache.management.tables import write_table
 from fragcache.management.triggers import Refused, trigger_migration
 from fragcache.management.verifying import add_options as add_verify_options
 from fragcache.management.verifying import verify
@@ -71,10 +72,11 @@ class Command(BaseCommand):
             help="How many; default %(default)s.",
         )
         running.add_argument("--json", action="store_true", help="Print one JSON document.")
-        stating = actions.add_parser(
-            "stats", help="Whether the caches answer, and since when which guards are open."
+        add_stats_options(
+            actions.add_parser(
+                "stats", help="How the caches are, and what each fragment costs and earns."
+            )
         )
-        stating.add_argument("--json", action="store_true", help="Print one JSON document.")
         add_verify_options(
             actions.add_parser("verify", help="Render again, and compare with what is stored.")
         )
@@ -95,7 +97,7 @@ class Command(BaseCommand):
             elif options["action"] == "runs":
                 self._runs(options)
             elif options["action"] == "stats":
-                self._stats(options)
+                state(self, options)
             elif options["action"] == "verify":
                 verify(self, options)
             elif options["action"] == "trigger":
@@ -120,7 +122,7 @@ class Command(BaseCommand):
             document = {"format": 1, "fragments": told}
             self.stdout.write(json.dumps(document, indent=2, default=str))
         elif rows:
-            self._table(rows)
+            write_table(self, rows)
         else:
             self.stderr.write(
                 "No fragments are declared: add a fragments.py with @fragment to an installed app.",
@@ -132,7 +134,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"format": 1, "blocks": rows}, indent=2))
         elif rows:
-            self._table([{key: row[key] for key in row if key != "using"} for row in rows])
+            write_table(self, [{key: row[key] for key in row if key != "using"} for row in rows])
         else:
             self.stderr.write("No template has a {% cache %} block of fragcache.", style_func=str)
 
@@ -151,24 +153,12 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"format": 1, "runs": found}, indent=2))
         elif found:
-            self._table([_row(run, of, locks) for run, of in zip(runs, found, strict=True)])
+            write_table(self, [_row(run, of, locks) for run, of in zip(runs, found, strict=True)])
         else:
             self.stderr.write(
                 "No runs are recorded: each run of `manage.py warm_fragments` will be.",
                 style_func=str,
             )
-
-    def _stats(self, options: dict[str, Any]) -> None:
-        found = caches_described()
-        if options["json"]:
-            self.stdout.write(json.dumps({"format": 1, "caches": found}, indent=2))
-        else:
-            for line in stats_lines(found):
-                self.stdout.write(line)
-        silent = [cache["alias"] for cache in found if cache["problem"]]
-        if silent:
-            names = ", ".join(map(repr, silent))
-            raise CommandError(f"No answer from {names}.", returncode=EXIT_UNAVAILABLE)
 
     def _trigger(self, options: dict[str, Any]) -> None:
         try:
@@ -191,15 +181,6 @@ class Command(BaseCommand):
                 "over several tables: these move by the ORM alone.",
                 style_func=str,
             )
-
-    def _table(self, rows: Sequence[dict[str, Any]]) -> None:
-        cells = [[str(key) for key in rows[0]]]
-        cells += [[_cell(value) for value in row.values()] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        for number, line in enumerate(cells):
-            padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-            style = self.style.MIGRATE_HEADING if number == 0 else str
-            self.stdout.write("  ".join(padded).rstrip(), style_func=style)
 
     def _explain(self, options: dict[str, Any]) -> None:
         fragment = resolve(options["name"], options["using"])
@@ -234,11 +215,3 @@ def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is not a number of 1 or more")
     return int(text)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{name}={'|'.join(map(str, given))}" for name, given in value.items())
-    if isinstance(value, list):
-        return ",".join(value)
-    return "" if value is None else str(value)

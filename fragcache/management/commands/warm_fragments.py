@@ -19,6 +19,7 @@ from fragcache.management.options import add_options
 from fragcache.management.progress import Progress, size_of_all
 from fragcache.management.selection import axis_values_of, check_alias, check_items, selected
 from fragcache.management.signals import Signals
+from fragcache.stats.worth import most_worth_first, worths
 from fragcache.store import store
 from fragcache.warming import (
     Locked,
@@ -110,8 +111,11 @@ class Command(BaseCommand):
                 check_items(fragments, options["items"])
         except FragcacheError as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
+        # Where all is rendered, the order is that of names.
+        known = {} if options["time_budget"] is None else worths()
         return Plan(
-            fragments=fragments,
+            fragments=most_worth_first(fragments, known),
+            worths=known,
             using=options["using"],
             only=options["items"],
             axis_values=axis_values,

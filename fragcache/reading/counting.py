@@ -1,0 +1,93 @@
+"""Counting: what became of the instances that a call asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from fragcache import conf, counters
+from fragcache.counters import AGE_BUCKET, Event, Measure
+from fragcache.histograms import bucket_of
+from fragcache.page import Page, now
+from fragcache.reading import groups
+from fragcache.reading.batch import Batch
+from fragcache.reading.result import Lookup
+from fragcache.rendering import Output
+
+#: Of so many calls one has its age taken, by chance: that of nanoseconds.
+SAMPLED: Final = 8
+
+
+def count_lookup(batch: Batch, lookup: Lookup, spent: int, page: Page) -> None:
+    """Count a lookup that took ``spent`` nanoseconds, when what was due is there."""
+    events, name = lookup.events, batch.fragment.name
+    if conf.settings().STATS == "off":
+        counters.count_many(name, "", {event: times for event, times in events.items() if times})
+        return
+    if not spent % SAMPLED:
+        _count_age(batch, lookup, spent)
+    has_groups = bool(page.memory(batch.cache.space).groups)
+    if len(events) == 1 and not has_groups:
+        counters.count_hits(name, batch.axes, events[Event.HIT], lookup.local, spent)
+        return
+    counts: dict[str, int] = {event: times for event, times in events.items() if times}
+    counts |= {Measure.LOOKUP_NS: spent, Measure.HIT_LOCAL: lookup.local, **lookup.missed}
+    counts.update(Counter(slot.why for slot in lookup.due.values()))
+    if has_groups:
+        _move_hits(counts, groups.take_missed(batch, lookup, page))
+    counters.count_many(name, batch.axes, counts)
+
+
+def count_ages(batch: Batch, built_at: Iterable[int]) -> None:
+    """Count when what is shown stale was made, in microseconds since 1970 UTC."""
+    moment = now()
+    _count(batch, Counter(AGE_BUCKET + str(bucket_of(max(0, moment - one))) for one in built_at))
+
+
+def count_renders(batch: Batch, outputs: Iterable[Output]) -> None:
+    """Count what was rendered for pages."""
+    _count(batch, counters.render_counts(batch.fragment.name, (one.cost for one in outputs)))
+
+
+def count_waits(batch: Batch, number: int, seconds: float) -> None:
+    """Count instances that were waited for, all of them for so long."""
+    _count(batch, {Measure.WAITS: number, Measure.WAIT_US: round(seconds * 1_000_000)})
+
+
+def count_stored(batch: Batch, number_of_bytes: int, seconds: float) -> None:
+    """Count what storing took, for all that was tried to be stored."""
+    _count(batch, {Measure.BYTES: number_of_bytes, Measure.STORE_US: round(seconds * 1_000_000)})
+
+
+def count_bypassed(batch: Batch, number: int) -> None:
+    """Count what was rendered without looking for it."""
+    _count(batch, {Measure.BYPASSED: number})
+
+
+def count_error(batch: Batch) -> None:
+    """Count that the site's code has raised."""
+    _count(batch, {Measure.ERRORS: 1})
+
+
+def _count_age(batch: Batch, lookup: Lookup, chance: int) -> None:
+    """Count the age of one entry that is shown, which stands for all of the call."""
+    hits, copies = lookup.events.get(Event.HIT), lookup.copies
+    sample = copies[chance // SAMPLED % len(copies)] if copies and hits else None
+    if sample is not None and hits:
+        bucket = bucket_of(max(0, now() - sample.built_at))
+        _count(batch, {AGE_BUCKET + str(bucket): hits})
+
+
+def _count(batch: Batch, counts: Mapping[str, int]) -> None:
+    counters.count_particulars(batch.fragment.name, batch.axes, counts)
+
+
+def _move_hits(counts: dict[str, int], missed: Counter[str]) -> None:
+    """Count as missed what was found because the page itself had rendered it, a moment before."""
+    number = missed.total()
+    if number:
+        counts[Event.HIT] = counts.get(Event.HIT, 0) - number
+        counts[Event.MISSING] = counts.get(Event.MISSING, 0) + number
+        for reason, times in missed.items():
+            counts[reason] = counts.get(reason, 0) + times

@@ -1,0 +1,1 @@
+"""A site whose processes count by themselves what they ask for, beside the counters."""

@@ -104,6 +104,8 @@ class Measure(StrEnum):
     WAIT_US = "wait_us"
     #: Calls of the site's code that raised.
     ERRORS = "errors"
+    #: Lookups for nobody's page, as by what warming renders; they are no hits or misses.
+    UNVISITED = "unvisited"
     #: Instances that were rendered without looking for them.
     BYPASSED = "bypassed"
 

@@ -16,7 +16,15 @@ from fragcache import counters, get_fragment, get_fragments
 from fragcache.counters import AGE_BUCKET, OTHER, RENDER_BUCKET, Event, Measure
 from fragcache.histograms import bucket_of, middle_of, quantile
 from fragcache.reading import counting
-from tests.fixtures import any_cache, counted, happened, in_request, reasons, without_local_cache
+from tests.fixtures import (
+    any_cache,
+    counted,
+    happened,
+    in_request,
+    reasons,
+    warm,
+    without_local_cache,
+)
 from tests.library.models import Artist
 from tests.pages import configure, page
 from tests.test_prefetched_misses import PREFETCH, REVERSED
@@ -98,6 +106,25 @@ class TestACall:
 
         assert counted(Measure.ERRORS, "library.failing") == 1
         assert reasons() == {"COLD": 1}
+
+    def test_of_what_warming_renders_is_nobodys(
+        self,
+        cache_alias: str,
+        artist_card: Any,
+        artists: list[Artist],
+        declare: Any,
+        templates: Any,
+    ) -> None:
+        card = "{% load fragcache %}{% fragment 'library.artist_card' pk %}"
+        templates({"artist_card.html": "{{ artist.name }}", "outer.html": card})
+        pk = artists[0].pk
+        outer = declare("outer.html", name="library.outer", version=lambda: 1)(lambda: {"pk": pk})
+
+        warm(artist_card, outer)
+
+        assert happened(Event.HIT, NAME) == happened(Event.MISSING, NAME) == 0
+        assert counted(Measure.UNVISITED, NAME) == 1
+        assert counted(Measure.WARMED, NAME) == 2
 
     def test_has_renders_in_buckets(
         self, cache_alias: str, artist_card: Any, artists: list[Artist]

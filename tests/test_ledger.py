@@ -88,8 +88,18 @@ class TestAnAccount:
                 {Event.HIT: 0, Miss.COLD: 0, Miss.NEW_VERSION: 0, Measure.WARMED: 5},
                 Verdict.NEVER_READ,
             ),
+            (
+                {
+                    Event.HIT: 0,
+                    Miss.COLD: 0,
+                    Miss.NEW_VERSION: 0,
+                    Measure.WARMED: 5,
+                    Measure.UNVISITED: 1,
+                },
+                Verdict.UNKNOWN,
+            ),
         ],
-        ids=["cheap", "few", "fine", "rendered alone", "warmed alone"],
+        ids=["cheap", "few", "fine", "rendered alone", "warmed alone", "read by others alone"],
     )
     def test_has_a_verdict(self, changes: dict[str, int], verdict: Verdict) -> None:
         few = {Miss.COLD: 5, Miss.NEW_VERSION: 5} if verdict is Verdict.UNKNOWN else {}

@@ -24,7 +24,7 @@ from fragcache.reading import traces
 from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, counted, in_request, on_target, reasons, warm
 from tests.library.models import Artist
-from tests.pages import later
+from tests.pages import configure, later
 
 NAME = "library.artist_card"
 pytestmark = [pytest.mark.django_db, pytest.mark.without_local_cache, any_cache]
@@ -178,15 +178,12 @@ class TestByVersion:
         assert missed(NAME, nina) == {reason: 1}
 
     def test_guard_where_the_cache_was_not_asked(
-        self, missed: Missed, artist_card: Any, nina: Artist
+        self, missed: Missed, artist_card: Any, nina: Artist, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         known(missed, NAME, nina)
-        store().reads.fail(was_waited_for=True)
-        try:
-            with later(conf.settings().INVALIDATION_LAG + 1):
-                assert missed(NAME, nina) == {"GUARD": 1}
-        finally:
-            store().reads.succeed()
+        monkeypatch.setattr(store().reads, "allows", lambda: False)
+        with later(conf.settings().INVALIDATION_LAG + 1):
+            assert missed(NAME, nina) == {"GUARD": 1}
 
 
 class TestWhatOtherProcessesHaveStored:
@@ -220,6 +217,25 @@ class TestWhatOtherProcessesHaveStored:
         assert missed(NAME, nina) == {expected.get(state, "COLD"): 1}
         # The lookup, and the look under the lease.
         assert len(trips.of("get_many")) == 2
+
+    @pytest.mark.parametrize("state", ["changed", "evicted"])
+    def test_is_told_by_the_rows_that_were_fetched_where_copies_are_kept(
+        self,
+        missed: Missed,
+        artist_card: Any,
+        nina: Artist,
+        trips: RoundTrips,
+        state: str,
+    ) -> None:
+        warm(artist_card)
+        with configure(LOCAL_MAX_BYTES=100_000):
+            assert missed(NAME, nina) == {}
+            if state == "changed":
+                assert missed(NAME, changed(nina)) == {"NEW_VERSION": 1}
+            else:
+                store().delete_many(trips.of("store_many")[0].keys)
+                store().local.clear()
+                assert missed(NAME, nina) == {"EVICTED": 1}
 
     def test_is_told_by_the_head_of_what_is_served_stale(
         self, missed: Missed, declare: Any, templates: Any, artists: list[Artist]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 from fragcache import conf, counters
@@ -17,6 +19,7 @@ from fragcache.rendering import Output
 
 #: Of so many calls one has its age taken, by chance: that of nanoseconds.
 SAMPLED: Final = 8
+_is_unvisited: Final = ContextVar("fragcache_is_unvisited", default=False)
 
 
 def count_lookup(batch: Batch, lookup: Lookup, spent: int, page: Page) -> None:
@@ -24,6 +27,9 @@ def count_lookup(batch: Batch, lookup: Lookup, spent: int, page: Page) -> None:
     events, name = lookup.events, batch.fragment.name
     if conf.settings().STATS == "off":
         counters.count_many(name, "", {event: times for event, times in events.items() if times})
+        return
+    if _is_unvisited.get():
+        _count(batch, {Measure.UNVISITED: len(lookup.html)})
         return
     if not spent % SAMPLED:
         _count_age(batch, lookup, spent)
@@ -37,6 +43,16 @@ def count_lookup(batch: Batch, lookup: Lookup, spent: int, page: Page) -> None:
     if has_groups:
         _move_hits(counts, groups.take_missed(batch, lookup, page))
     counters.count_many(name, batch.axes, counts)
+
+
+@contextmanager
+def unvisited() -> Iterator[None]:
+    """Count lookups as nobody's: what is rendered is not for a page."""
+    reset = _is_unvisited.set(True)
+    try:
+        yield
+    finally:
+        _is_unvisited.reset(reset)
 
 
 def count_ages(batch: Batch, built_at: Iterable[int]) -> None:

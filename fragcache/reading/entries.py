@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from fragcache import conf, transactions
 from fragcache.local import Conditions, Kept
 from fragcache.page import Page, Wanted, now
+from fragcache.reading import traces
 from fragcache.reading.batch import Batch
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.reading.standing import standings
@@ -129,7 +130,9 @@ def _copies(batch: Batch, page: Page, keys: Sequence[str | None]) -> list[Kept |
         for position, (key, name) in enumerate(zip(keys, names, strict=True)):
             if (copy := entries.get(key)) is not None:
                 copies[position] = fetched[name] = copy
-        local.keep(fetched)
+        if fetched:
+            local.keep(fetched)
+            traces.see(batch)
     return copies
 
 

@@ -12,7 +12,7 @@ from fragcache.local import Kept
 from fragcache.page import Memory, Page, now
 from fragcache.reading.batch import Batch
 from fragcache.reading.entries import Found
-from fragcache.reading.traces import axes_of, trace_of
+from fragcache.reading.traces import axes_of, seen, trace_of
 from fragcache.records import Head, token_moments, unpack_document
 from fragcache.slots import Slot, includes_are_current
 
@@ -41,7 +41,9 @@ def reason_of(batch: Batch, found: Found, position: int, slot: Slot, page: Page)
         return _of_head(slot, record, memory, batch)
     # Without a token no entry was ever stored; or the cache was cleared.
     is_empty = pair is None or token_moments(pair)[0] >= page.began_at
-    return _of_trace(batch, slot) or (Miss.COLD if is_by_head or is_empty else Miss.MISSING)
+    return _of_trace(batch, slot, position) or (
+        Miss.COLD if is_by_head or is_empty else Miss.MISSING
+    )
 
 
 def keys_that_tell(batch: Batch, slots: Iterable[Slot]) -> list[str]:
@@ -96,9 +98,14 @@ def _of_head(slot: Slot, record: Entry, memory: Memory, batch: Batch) -> Miss:
     return Miss.EXPIRED if 0 < record.fresh_until < now() else Miss.EVICTED
 
 
-def _of_trace(batch: Batch, slot: Slot) -> Miss | None:
-    """Return what this process knows, since it has stored the instance itself."""
+def _of_trace(batch: Batch, slot: Slot, position: int) -> Miss | None:
+    """Return what this process knows, since it has stored or fetched the instance itself."""
     trace = trace_of(batch, slot)
+    version = seen(batch, position)
+    if version is not None and slot.version is not None and version != slot.version.encoded:
+        return Miss.NEW_VERSION
+    if version is not None and trace is None:
+        return Miss.EVICTED
     if trace is None:
         axes = axes_of(batch, slot)
         return None if axes in {None, batch.axes} else Miss.NEW_AXIS_VALUE

@@ -14,6 +14,7 @@ from fragcache.digests import Digested
 from fragcache.guard import writing
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
+from fragcache.reading.counting import unvisited
 from fragcache.reading.filling import fill
 from fragcache.reading.holding import lease_life, lease_name
 from fragcache.reading.stored import look
@@ -48,7 +49,8 @@ def _renew(batch: Batch, slots: Sequence[Slot], page: Page, *, is_early: bool) -
     is_there = by_now.html if by_now else {}
     try:
         if due := [slot for slot in mine if slot.base not in is_there]:
-            fill(batch, due, page, may_store=True)
+            with unvisited():
+                fill(batch, due, page, may_store=True)
             page.finish()  # the heads
     except Exception as error:
         degrade(

@@ -1,14 +1,16 @@
-"""Traces: what this process has stored lately; it tells why an instance is missed without asking.
+"""Traces: what this process has stored or fetched lately; they tell why an instance is missed.
 
-What other processes have stored leaves none here.
+Of what was fetched only rows leave one, and only where the process keeps copies: the cost of others
+would be that of every page.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fragcache.bounded import Bounded
+from fragcache.keys import encode_version
 from fragcache.page import now
 from fragcache.reading.batch import Batch
 from fragcache.slots import Slot
@@ -16,6 +18,9 @@ from fragcache.slots import Slot
 #: How many a process keeps, two for each instance; each takes some 250 bytes.
 _KEPT: Final = 20_000
 _SECOND: Final = 1_000_000
+
+#: The versions of rows that were fetched, by cache, shelf (which tells axes and digest) and key.
+_seen: Final[Bounded[Any]] = Bounded(_KEPT, size_of=lambda _version: 1)
 
 
 class Trace(NamedTuple):
@@ -31,6 +36,22 @@ class Trace(NamedTuple):
 _traces: Final[Bounded[Trace]] = Bounded(_KEPT, size_of=lambda _trace: 1)
 #: The axis values under which an instance was stored last.
 _axes: Final[Bounded[str]] = Bounded(_KEPT, size_of=lambda _axes: 1)
+
+
+def see(batch: Batch) -> None:
+    """Note the versions of rows whose entries the page has fetched."""
+    if batch.rows is not None:
+        space, shelf = batch.cache.space, batch.rows.shelf
+        _seen.keep({(space, shelf, pk): version for pk, version in batch.rows.identities})
+
+
+def seen(batch: Batch, position: int) -> str | None:
+    """Return the version under which a row's entry was fetched last, if it was."""
+    if batch.rows is None:
+        return None
+    pk, _version = batch.rows.identities[position]
+    version = _seen.get_many([(batch.cache.space, batch.rows.shelf, pk)])[0]
+    return None if version is None else encode_version(version)
 
 
 def leave(batch: Batch, slots: Iterable[Slot]) -> None:
@@ -62,6 +83,7 @@ def forget() -> None:
     """Forget all."""
     _traces.clear()
     _axes.clear()
+    _seen.clear()
 
 
 # By hashes, since keys are long: two that meet make one reason wrong.

@@ -184,7 +184,8 @@ def _saved(
 
 
 def _verdict(hits: int, lookups: int, sheet: Sheet, saved: float | None) -> Verdict:
-    if not lookups and sheet.get(Measure.WARMED):
+    # What renders of others have asked for is of use to these.
+    if not lookups and sheet.get(Measure.WARMED) and not sheet.get(Measure.UNVISITED):
         return Verdict.NEVER_READ
     if lookups < ENOUGH:
         return Verdict.UNKNOWN

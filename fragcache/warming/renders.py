@@ -12,6 +12,7 @@ from fragcache import slots
 from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
 from fragcache.page import now
+from fragcache.reading.counting import unvisited
 from fragcache.rendering import Output, render_many
 from fragcache.slots import Slot
 from fragcache.warming.isolation import isolated
@@ -42,7 +43,7 @@ def render(fragment: Fragment, due: Sequence[Slot], as_of: int | None = None) ->
         OperationalError: the database fails, whatever is asked of it.
     """
     rendered, failed = [], 0
-    with counted() as queries:
+    with counted() as queries, unvisited():
         for slot, output in _outputs(fragment, due, as_of):
             if isinstance(output, Exception):
                 failed += 1

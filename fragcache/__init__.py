@@ -9,6 +9,7 @@ from fragcache.contexts.remote import remote_fragment
 from fragcache.declarations import Fragment
 from fragcache.exceptions import (
     CacheUnavailable,
+    CountsUnavailable,
     DuplicateFragment,
     ExtraMissing,
     FragcacheError,
@@ -49,6 +50,7 @@ __all__ = [
     "RAISE",
     "Axis",
     "CacheUnavailable",
+    "CountsUnavailable",
     "DuplicateFragment",
     "ExtraMissing",
     "FragcacheError",

@@ -38,6 +38,8 @@ class Event(StrEnum):
     RENEWAL_FAILED = "renewal_failed"
     TURNED_AWAY = "turned_away"
     LEAK = "leak"
+    ASKED = "asked"
+    SOURCE_ERROR = "source_error"
 
 
 _counts: Counter[tuple[str, Event]] = Counter()

@@ -65,7 +65,7 @@ class Source:
         return ""
 
     def _probe(self) -> None:
-        if problem := self.answers():
+        if (problem := self.answers()) and not self.courier.is_closed:
             raise ConnectionError(problem)
 
 

@@ -63,41 +63,58 @@ class Courier:
         self._key = key
         self._seconds = seconds
         self._lock = new_lock()
+        self._is_closed = False
         self._loop = asyncio.new_event_loop()
         self._client: httpx.AsyncClient | None = None
         self._on_the_way: dict[bytes, Future[Reply]] = {}
         name = "fragcache asking the source"
-        threading.Thread(target=self._loop.run_forever, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
 
     def ask(self, bodies: Sequence[bytes], seconds: float) -> list[Reply | None]:
         """Return the replies in order, None for those that have not come in so many seconds."""
         futures = [self._sent(body) for body in bodies]
         wait([future for future in futures if future is not None], timeout=seconds)
-        return [
-            future.result() if future is not None and future.done() else None for future in futures
-        ]
+        return [_reply_of(future) for future in futures]
 
     def probe(self) -> Reply:
         """Return what the source says to a question that it refuses."""
-        return asyncio.run_coroutine_threadsafe(self._reply_to(None), self._loop).result(
-            self._seconds + 1
-        )
+        with self._lock:
+            future = self._begun(None)
+        return Reply(0, {}, problem="closed") if future is None else future.result()
 
     def close(self) -> None:
-        """Let what is on its way be; the connection is closed."""
-        self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._end()))
+        """Give up what is on its way, and the connection."""
+        with self._lock:
+            self._is_closed = True
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+        self._thread.join(1)
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
 
     def _sent(self, body: bytes) -> Future[Reply] | None:
         """Return the reply to come; of threads that ask the same, one asks."""
         with self._lock:
             future = self._on_the_way.get(body)
-            if future is None and len(self._on_the_way) < MOST:
-                future = asyncio.run_coroutine_threadsafe(self._reply_to(body), self._loop)
-                self._on_the_way[body] = future
-            else:
+            if future is not None or len(self._on_the_way) >= MOST:
                 return future
+            future = self._begun(body)
+            if future is None:
+                return None
+            self._on_the_way[body] = future
         future.add_done_callback(lambda _done: self._arrived(body))
         return future
+
+    def _begun(self, body: bytes | None) -> Future[Reply] | None:
+        if self._is_closed:
+            return None
+        return asyncio.run_coroutine_threadsafe(self._reply_to(body), self._loop)
 
     def _arrived(self, body: bytes) -> None:
         with self._lock:
@@ -113,6 +130,8 @@ class Courier:
                     await asyncio.sleep(RETRY_PAUSE * _random.uniform(1 - JITTER, 1 + JITTER))
                     reply = await self._attempt(body)
                 return reply
+        except asyncio.CancelledError:
+            return Reply(0, {}, problem="closed")
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return Reply(0, {}, problem=type(error).__name__)
 
@@ -145,6 +164,10 @@ class Courier:
         return self._client
 
     async def _end(self) -> None:
+        given_up = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
         self._loop.stop()
@@ -162,6 +185,12 @@ def require() -> None:
             "FRAGCACHE['SOURCE'] is asked with httpx and h2, which are not installed: "
             "pip install 'fragcache[target]'."
         )
+
+
+def _reply_of(future: Future[Reply] | None) -> Reply | None:
+    if future is None or not future.done() or future.cancelled():
+        return None
+    return future.result()
 
 
 async def _read(response: httpx.Response) -> Reply:

@@ -14,7 +14,7 @@ import hmac
 import time
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 
 from fragcache import conf
 
@@ -81,6 +81,9 @@ def _is_one_of(given: str, known: Sequence[str]) -> bool:
     return is_one
 
 
-def _listed(texts: Sequence[str]) -> list[str]:
+def _listed(texts: Any) -> list[str]:
     """Return keys as a list: one text is one key; `manage.py check` says that it is no list."""
-    return [texts] if isinstance(texts, str) and texts else list(texts)
+    if isinstance(texts, str):
+        texts = [texts]
+    is_list = isinstance(texts, list | tuple)
+    return [text for text in texts if isinstance(text, str) and text] if is_list else []

@@ -23,6 +23,8 @@ class FragcacheConfig(AppConfig):
         guard_probed.connect(note, dispatch_uid="fragcache.stats.outages")
         checks.register(own_checks.check_settings, checks.Tags.caches)
         checks.register(own_checks.check_caches, checks.Tags.caches)
+        checks.register(own_checks.check_source, checks.Tags.caches)
+        checks.register(own_checks.check_interface, checks.Tags.urls)
         checks.register(own_checks.check_plan, checks.Tags.database)
         checks.register(own_checks.check_fragments, checks.Tags.templates)
         checks.register(own_checks.check_versions, checks.Tags.models)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -25,6 +25,10 @@ class Settings:
     ENABLED: bool = True
     CACHE_ALIAS: str | None = None
     SECRET_KEYS: Sequence[str] = ()
+    #: What requests for contexts are signed with; empty: SECRET_KEYS.
+    API_KEYS: Sequence[str] = ()
+    #: The site that is asked for contexts: {"URL": ..., "KEY": ..., "TIMEOUT": seconds}.
+    SOURCE: Mapping[str, Any] | None = None
     TIMEOUT: float | None = 86_400
     READ_ONLY: bool = False
     AXES: Sequence[str] = ()

@@ -58,6 +58,8 @@ class Event(StrEnum):
     LEAK = "leak"
     #: Counts themselves could not be written.
     UNRECORDED = "unrecorded"
+    ASKED = "asked"
+    SOURCE_ERROR = "source_error"
 
 
 class Miss(StrEnum):

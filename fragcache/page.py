@@ -66,8 +66,10 @@ class Page:
     is_request: bool = False
     #: Whether somebody waits for it.
     is_visited: bool = True
-    #: Seconds that were waited for caches.
+    #: Seconds that were waited for caches and the source.
     waited: float = 0.0
+    #: Those of them that were waited for the source.
+    asked: float = 0.0
     #: Whether something that it had written was rolled back: what it has read may be that.
     has_rolled_back: bool = False
     #: Whether someone learns what the page asks for.

@@ -31,7 +31,7 @@ LAYERS: dict[str, str] = {
         "additions addresses blocks bubbling contexts dependencies explaining holes invalidation "
         "leaks reading rendering showing side_effects slots stats tombstones verifying warming"
     ),
-    "shells": "admin apps checks contrib management middleware templatetags testing",
+    "shells": "admin apps checks contrib management middleware templatetags testing urls views",
 }
 ORDER = list(LAYERS)
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules.split()}

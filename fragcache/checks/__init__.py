@@ -1,5 +1,6 @@
 """System checks: what ``manage.py check`` says of settings, caches and declarations."""
 
+from fragcache.checks.asking import check_interface, check_source
 from fragcache.checks.caches import check_caches, check_plan
 from fragcache.checks.declarations import check_fragments
 from fragcache.checks.extent import check_extent
@@ -11,8 +12,10 @@ __all__ = [
     "check_caches",
     "check_extent",
     "check_fragments",
+    "check_interface",
     "check_plan",
     "check_settings",
+    "check_source",
     "check_templates",
     "check_versions",
 ]

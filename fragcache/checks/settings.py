@@ -71,6 +71,7 @@ def _wrong_alias() -> Iterator[CheckMessage]:
 def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
     for name, hint in (
         ("SECRET_KEYS", "Write a list: the first key seals, all of them verify."),
+        ("API_KEYS", "Write a list: the first key signs, all of them verify."),
         ("AXES", "Write a list of dotted paths."),
         ("ADDITIONS", "Write a list of dotted paths."),
     ):

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from fragcache import page
 from fragcache.arguments import as_item
 from fragcache.bubbling import note_unstorable
+from fragcache.contexts.asking import ask
 from fragcache.contexts.forms import context_form
 from fragcache.contexts.lookup import Age, Found, named, newest, states
 from fragcache.contexts.shapes import shaped
@@ -94,6 +95,8 @@ def fetch_contexts(
     """
     with _looking(fragment, items, kwargs, request, using=using) as (batch, current):
         found = newest(batch, current)
+        if ask(batch, _absent(found), current):
+            found = newest(batch, current)
     return [_opened(fragment.name, one) for one in found]
 
 
@@ -106,11 +109,16 @@ def fetch_states(
         As ``fetch_contexts``.
     """
     with _looking(fragment, items, {}, None, using=using) as (batch, current):
-        return states(batch, current)
+        found = states(batch, current)
+        if ask(batch, _absent(found), current):
+            found = states(batch, current)
+    return found
 
 
 def are_there(fragment: Fragment, items: Sequence[Any], *, using: str | None = None) -> list[bool]:
     """Return of which instances there is a context, which heads alone do not tell.
+
+    The source is not asked for those that are not there.
 
     Raises:
         As ``fetch_contexts``.
@@ -136,6 +144,10 @@ def _looking(
     else:
         with page.entered(page.outside()) as current:
             yield batch, current
+
+
+def _absent(found: Sequence[object | None]) -> list[int]:
+    return [position for position, one in enumerate(found) if one is None]
 
 
 def _of_instance(

@@ -52,10 +52,10 @@ def publish_context(
     """
     fragment = registry.get(f)
     cache = store(using or fragment.using)
-    _check_may_publish(fragment, cache)
+    check_may_publish(fragment, cache)
     form = context_form(fragment)
     batch = Batch.of(form, cache, [as_item(args)], kwargs, request)
-    slot = _slot(form, batch)
+    slot = published_slot(form, batch)
     with axes.activated(batch.axis_values):
         force = shape is not None or not form.is_versioned
         found = ranked(form, cache, [slot], force=force, dry=False)
@@ -65,7 +65,14 @@ def publish_context(
     return entry_key(slot.base, slot.suffix, cache.room)
 
 
-def _check_may_publish(fragment: Fragment, cache: Store) -> None:
+def check_may_publish(fragment: Fragment, cache: Store) -> None:
+    """Check that contexts of a fragment may be published here and now.
+
+    Raises:
+        ImproperlyDeclared: it is published as HTML alone.
+        ReadOnly: this site only reads.
+        TransactionOpen: what it shows may be rolled back.
+    """
     check_publishes_contexts(fragment)
     if not cache.is_writable:
         raise ReadOnly.of(cache.alias)
@@ -76,7 +83,12 @@ def _check_may_publish(fragment: Fragment, cache: Store) -> None:
         )
 
 
-def _slot(form: ContextForm, batch: Batch) -> Slot:
+def published_slot(form: ContextForm, batch: Batch) -> Slot:
+    """Return the place of a batch's one instance, with its version of now.
+
+    Raises:
+        FragmentMissing: no item has that key.
+    """
     instance = batch.instance(0)
     slot = batch.slot(0)
     slot.instance = Instance(_by_key(form, instance.arguments), instance.encoded)

@@ -1,0 +1,11 @@
+"""The HTTP interface of a source: ``path("fragments/", include("fragcache.urls"))``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from fragcache.views import context
+
+app_name = "fragcache"
+
+urlpatterns = [path("context/", context, name="context")]

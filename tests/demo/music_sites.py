@@ -10,10 +10,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import psycopg2
 
 from tests.demo.running import DEMO_SITE, environment, is_listening, manage, texts
 from tests.processes import Server, free_port
@@ -128,7 +130,7 @@ class MusicSites:
     """A source, a target that asks it, and one that asks a stand-in."""
 
     def __init__(self, folder: Path, cache: Server, database: str) -> None:
-        self.folder, self.cache = folder, cache
+        self.folder, self.cache, self.database = folder, cache, database
         shared = {
             "DEMO_CACHE": cache.name,
             "DEMO_REDIS_URL": cache.address,
@@ -161,6 +163,14 @@ class MusicSites:
     def at(self, site: str, *arguments: str) -> str:
         changes = self.at_source if site == "source" else self.at_target
         return manage(self.folder, *arguments, DEMO_SITE=site, **changes, DEMO_TARGET_WARMS="1")
+
+    def rename(self, name: str) -> None:
+        """Give AC/DC another name, as the source's admin would."""
+        with closing(psycopg2.connect(self.database)) as connection, connection:
+            connection.cursor().execute(
+                "UPDATE musics_artist SET name = %s, mtime = clock_timestamp() WHERE number = 1",
+                [name],
+            )
 
     def warm(self) -> None:
         """Warm first the source, then the target."""
@@ -206,12 +216,13 @@ class Stored:
     def remove(self, key: str) -> None:
         assert self.client.delete(f"demo:1:{key}")
 
+    def close(self) -> None:
+        self.client.close()
+
 
 @contextmanager
 def new_database(url: str, name: str) -> Iterator[str]:
     """Yield the address of a database of one's own on the server of another one."""
-    import psycopg2
-
     server = url.rpartition("/")[0]
     connection = psycopg2.connect(f"{server}/postgres")
     connection.autocommit = True

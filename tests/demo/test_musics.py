@@ -44,8 +44,10 @@ def sites(
 
 
 @pytest.fixture
-def stored(sites: MusicSites) -> Stored:
-    return Stored(sites.cache)
+def stored(sites: MusicSites) -> Iterator[Stored]:
+    stored = Stored(sites.cache)
+    yield stored
+    stored.close()
 
 
 @pytest.fixture(autouse=True)
@@ -55,19 +57,21 @@ def no_traceback(sites: MusicSites) -> Iterator[None]:
 
 
 def rename(sites: MusicSites) -> str:
-    """Give AC/DC a new name, and return it."""
+    """Give AC/DC a name that it never had, and return it."""
     name = f"AC/DC {next(NUMBERS)}"
-    change = f"from musics.models import *; Artist.objects.filter(number=1).update(name={name!r})"
-    sites.at("source", "shell", "--verbosity=0", "-c", change)
+    sites.rename(name)
     return name
 
 
 def test_both_pages_show_all_albums_without_a_query(sites: MusicSites) -> None:
-    asked_for, warmed = sites.target.get("/musics/"), sites.target.get("/musics/warmed/")
+    sites.warm()
+    asked_for = sites.target.get("/musics/")
+    # Other tests have changed a name, which is seen after INVALIDATION_LAG at the latest.
+    until(lambda: sites.target.get("/musics/warmed/").rows == asked_for.rows)
+    warmed = sites.target.get("/musics/warmed/")
 
     assert (asked_for.status, warmed.status) == (200, 200)
-    assert len(asked_for.rows) == ROWS
-    assert asked_for.rows == warmed.rows
+    assert len(warmed.rows) == ROWS
     assert "For Those About To Rock We Salute You" in warmed.text
     assert asked_for.cost == "0 SQL queries and 1 requests to the source."
     assert warmed.cost == "0 SQL queries and 0 requests to the source."
@@ -144,7 +148,7 @@ def test_a_context_of_another_shape(sites: MusicSites) -> None:
 
     assert answer.status == 503
     assert "has another shape" in answer.notice
-    assert "artists is 204 (int), not a list" in sites.logs
+    assert "  tracks is unexpected" in sites.logs
 
 
 def test_a_key_that_has_ended(sites: MusicSites, stored: Stored) -> None:
@@ -208,6 +212,6 @@ def test_a_cache_that_is_down(sites: MusicSites) -> None:
     assert warmed.notice == configured.notice
     assert others == [200, 404, 404]
 
-    assert "NoneType" not in sites.target.get("/musics/warmed/").text  # empty now
+    assert sites.target.get("/").status == 200  # of an empty cache
     sites.warm()
     until(lambda: len(sites.target.get("/musics/warmed/").rows) == ROWS)

@@ -14,6 +14,25 @@ from tests.servers import ServerFailed, Servers
 
 ROWS = 1 + 347
 NUMBERS = count(1)
+FIRST_ARTIST = """
+from fragcache import publish_context
+from musics.models import Artist
+print(publish_context("musics.discography", Artist.objects.get(number=1)))
+"""
+OTHER_SHAPE = """
+from dataclasses import dataclass
+from django.test import Client
+from fragcache import registry
+
+@dataclass
+class Discography:
+    artist: str
+
+registry.get("musics.discography").shape = Discography
+response = Client(headers={"host": "localhost"}).get("/musics/warmed/")
+print(response.status_code)
+print(response.content.decode().partition("notice")[2].replace("\\n", " "))
+"""
 
 
 @pytest.fixture(scope="module", params=["redis", "memcached"])
@@ -85,6 +104,14 @@ def test_a_change_is_shown_by_asking_at_once_and_warmed_after_both_runs(sites: M
     sites.warm()
     # INVALIDATION_LAG bounds how long the list's context is read from process memory.
     until(lambda: name in sites.target.get("/musics/warmed/").text)
+
+
+def test_loading_again_writes_only_what_differs(sites: MusicSites) -> None:
+    rename(sites)
+
+    assert sites.at("source", "load_musics") == (
+        "275 artists, 347 albums, 3,503 tracks: 0 rows added, 1 changed.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,6 +205,28 @@ def test_a_context_that_was_overwritten_by_hand(sites: MusicSites, stored: Store
 
     stored.overwrite(key, true)
     assert name in sites.doubtful_target.get("/musics/").text
+
+
+def test_an_artist_whose_context_was_overwritten_is_counted(
+    sites: MusicSites, stored: Stored
+) -> None:
+    rename(sites)
+    key = sites.at("source", "shell", "--verbosity=0", "-c", FIRST_ARTIST).strip()
+    true = stored.read(key)
+    stored.overwrite(key, b"poison")
+    answer = sites.doubtful_target.get("/musics/warmed/")
+    stored.overwrite(key, true)
+
+    assert answer.status == 200
+    assert "1 of 204 artists are not in the cache" in answer.text
+    assert len(answer.rows) == ROWS - 2
+
+
+def test_rows_of_contexts_of_another_shape(sites: MusicSites) -> None:
+    status, notice = sites.at("target", "shell", "--verbosity=0", "-c", OTHER_SHAPE).splitlines()
+
+    assert status == "502"
+    assert "has another shape" in notice
 
 
 def test_a_source_that_is_down(sites: MusicSites) -> None:

@@ -171,7 +171,7 @@ def page(port: int, path: str) -> Page:
     """Return what the second visitor of a process gets: the first one makes it connect."""
     fetch(port, path)
     text = fetch(port, path)
-    cost = re.search(r"(\d+) SQL queries and (\d+) requests", text)
+    cost = re.search(r"SQL queries: (\d+); requests to the source: (\d+)", text)
     if cost is None:
         raise SystemExit(f"{path} on port {port} is not the page: {text[:200]!r}")
     titles = re.findall(r"<td>(?!\d+(?: min)?</td>)(.*?)</td>", text)

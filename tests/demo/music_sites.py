@@ -48,7 +48,7 @@ class Answer(NamedTuple):
     def cost(self) -> str:
         """What the footer says that the page asked for."""
         [cost] = [line for line in texts(self.text, "p") if "SQL queries" in line]
-        return cost.partition(" ms, ")[2]
+        return cost.partition(" ms; ")[2]
 
 
 class Site:

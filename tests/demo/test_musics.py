@@ -92,8 +92,8 @@ def test_both_pages_show_all_albums_without_a_query(sites: MusicSites) -> None:
     assert (asked_for.status, warmed.status) == (200, 200)
     assert len(warmed.rows) == ROWS
     assert "For Those About To Rock We Salute You" in warmed.text
-    assert asked_for.cost == "0 SQL queries and 1 requests to the source."
-    assert warmed.cost == "0 SQL queries and 0 requests to the source."
+    assert asked_for.cost == "SQL queries: 0; requests to the source: 1."
+    assert warmed.cost == "SQL queries: 0; requests to the source: 0."
 
 
 def test_a_change_is_shown_by_asking_at_once_and_warmed_after_both_runs(sites: MusicSites) -> None:

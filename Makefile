@@ -31,6 +31,7 @@ BENCH_VENV = .venv/bench-$(PAIR)
 comma = ,
 PYTEST = $(PY) -m pytest -o cache_dir=$(VENV)/pytest_cache
 CACHE = embedded
+DB = sqlite
 ARGS =
 INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --root-user-action=ignore
 
@@ -39,7 +40,7 @@ INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --root-user
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
 	@echo
-	@echo 'Variables: PYTHON=python3.13 DJANGO=6.1 CACHE=embedded|redis|memcached ARGS="-k name"'
+	@echo 'Variables: PYTHON=python3.13 DJANGO=6.1 CACHE=embedded|redis|memcached DB=sqlite|postgres ARGS="-k name"'
 
 test: lint types pytest ## Check style and types, run all tests
 
@@ -70,8 +71,8 @@ types: $(VENV)/installed ## Check types
 format: $(VENV)/installed ## Rewrite the code in the project's style
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet .
 
-demo: $(DEMO_VENV)/installed ## Run the demo site, CACHE=embedded, redis or memcached
-	@exec $(DEMO_VENV)/bin/python demo_site/demo.py --cache $(CACHE) $(ARGS)
+demo: $(DEMO_VENV)/installed ## Run the demo site, CACHE=redis DB=postgres
+	@exec $(DEMO_VENV)/bin/python demo_site/demo.py --cache $(CACHE) --db $(DB) $(ARGS)
 
 soak: $(VENV)/installed ## Run the tests that take minutes
 	@if test -d tests/soak; then $(PY) -m pytest -m soak tests/soak $(ARGS); \

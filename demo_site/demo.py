@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Run the demo: a source site that builds fragments, and a target without a database.
 
-Migrates, loads the courses, warms the fragments, starts both sites and stops them on Ctrl-C.
+Migrates, loads the data, warms the fragments of both, starts both and stops them on Ctrl-C.
 """
 
 import argparse
@@ -12,17 +12,25 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from runner.caches import CACHES, prepared_cache
+from runner.databases import DATABASES, prepared_database
 from runner.errors import DemoError, Stopped
 from runner.ports import require_free
 from runner.processes import Child, Children
 from runner.signals import noted_signals, wait_until
 from runner.sites import run_command, start_site, wait_for_site
 
-PACKAGES = {"django", "fragcache", "markdown", "nh3"}
-CLIENTS = {"embedded": set(), "redis": {"django_redis"}, "memcached": {"pymemcache"}}
+PACKAGES = {"django", "fragcache", "httpx", "markdown", "msgspec", "nh3", "rest_framework"}
+CLIENTS = {
+    "embedded": set(),
+    "redis": {"django_redis"},
+    "memcached": {"pymemcache"},
+    "sqlite": set(),
+    "postgres": {"psycopg2"},
+}
 READY = """
   source  http://localhost:{source_port}/  owns the database and builds the fragments
   target  http://localhost:{target_port}/  has no database, and shows what was warmed
+          http://localhost:{target_port}/musics/  the same by contexts
 
 Ctrl-C stops both. `kill {source_pid}` stops the source alone: the target goes on without it."""
 
@@ -32,7 +40,7 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # in order with what the commands print
     var = Path(os.environ.get("DEMO_VAR") or Path(__file__).resolve().parent / "var").absolute()
     try:
-        require_packages(PACKAGES | CLIENTS[options.cache])
+        require_packages(PACKAGES | CLIENTS[options.cache] | CLIENTS[options.db])
         require_ports(options.source_port, options.target_port)
         make_folder(var)
         with noted_signals(), Children(var) as children:
@@ -56,6 +64,12 @@ def parser() -> argparse.ArgumentParser:
         choices=CACHES,
         default="embedded",
         help="what both sites share (default: embedded)",
+    )
+    parser.add_argument(
+        "--db",
+        choices=DATABASES,
+        default="sqlite",
+        help="what the source alone has (default: sqlite)",
     )
     parser.add_argument("--source-port", type=port, default=4000, metavar="N", help="default: 4000")
     parser.add_argument("--target-port", type=port, default=5000, metavar="N", help="default: 5000")
@@ -95,11 +109,16 @@ def make_folder(var: Path) -> None:
 
 def demonstrate(options: argparse.Namespace, children: Children, var: Path) -> None:
     environment = {"DEMO_VAR": str(var), **prepared_cache(options.cache, children, var)}
-    run_command(children, environment, "migrate", "--verbosity=0")
-    run_command(children, environment, "load_courses")
-    run_command(children, environment, "warm_fragments")
-    source = start_site(children, environment, "source", options.source_port)
-    target = start_site(children, environment, "target", options.target_port)
+    at_source = {**environment, **prepared_database(options.db, children, var)}
+    at_target = {**environment, "DEMO_SOURCE_URL": f"http://127.0.0.1:{options.source_port}"}
+    run_command(children, at_source, "migrate", "--verbosity=0")
+    run_command(children, at_source, "load_courses")
+    run_command(children, at_source, "load_musics")
+    run_command(children, at_source, "warm_fragments")
+    warming = {**at_target, "DEMO_TARGET_WARMS": "1"}
+    run_command(children, warming, "warm_fragments", site="target")
+    source = start_site(children, at_source, "source", options.source_port)
+    target = start_site(children, at_target, "target", options.target_port)
     wait_for_site(source, options.source_port)
     wait_for_site(target, options.target_port)
     print(

@@ -42,6 +42,9 @@ FRAGCACHE = {
     ]
 }
 
+# By which the source knows who asks its API.
+DEMO_API_KEY = os.environ.get("DEMO_API_KEY") or "demo-only-api-key"
+
 DEBUG = os.environ.get("DEMO_DEBUG") == "1"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *os.environ.get("DEMO_HOSTS", "").split()]
 

@@ -263,11 +263,26 @@ class TestKubernetes:
         )
 
 
-def test_the_compose_file_has_the_services_that_it_speaks_of() -> None:
-    (document,) = documents(COMPOSE)
-    assert {"source", "target", "warm", "postgres", "redis", "memcached"} <= set(
-        document["services"]
-    )
+class TestCompose:
+    def services(self) -> dict[str, Any]:
+        (document,) = documents(COMPOSE)
+        return document["services"]  # type: ignore[no-any-return]
+
+    def test_it_has_the_services_that_it_speaks_of(self) -> None:
+        servers = {"postgres", "redis", "memcached"}
+        assert servers | {"source", "target", "warm", "warm-target"} <= set(self.services())
+
+    def test_the_target_reads_and_only_its_warmer_writes(self) -> None:
+        services = self.services()
+        target, warmer = (services[name]["environment"] for name in ("target", "warm-target"))
+        assert "DEMO_DATABASE_URL" not in target
+        assert warmer == {**target, "DEMO_TARGET_WARMS": "1"}
+        assert services["warm-target"]["command"] == services["warm"]["command"]
+
+    def test_the_source_answers_to_the_name_by_which_the_target_asks(self) -> None:
+        source, target = (self.services()[name]["environment"] for name in ("source", "target"))
+        assert target["DEMO_SOURCE_URL"] == f"http://{source['DEMO_HOSTS']}:4000"
+        assert target["DEMO_API_KEY"] == source["DEMO_API_KEY"]
 
 
 def test_each_file_is_named_in_the_readme() -> None:

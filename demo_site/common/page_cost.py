@@ -1,7 +1,8 @@
-"""Write into the footer of a page how long it took and how many SQL queries it made."""
+"""Write into the footer of a page how long it took, and what it asked of database and source."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
 
@@ -10,16 +11,25 @@ from django.http import HttpRequest, HttpResponse
 
 MILLISECONDS = b"<!-- milliseconds -->"
 QUERIES = b"<!-- queries -->"
+REQUESTS = b"<!-- requests -->"
+
+_requests: ContextVar[int] = ContextVar("requests", default=0)
+
+
+def count_request(request: object) -> None:
+    """Count a request to another site for the page at hand: an event hook of httpx."""
+    _requests.set(_requests.get() + 1)
 
 
 class PageCostMiddleware:
-    """Replace the two marks of a base template; pages without them pass untouched."""
+    """Replace the marks of a base template; pages without them pass untouched."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         queries = QueryCounter()
+        _requests.set(0)
         started = perf_counter()
         with ExitStack() as stack:
             for connection in connections.all():
@@ -28,7 +38,8 @@ class PageCostMiddleware:
         milliseconds = (perf_counter() - started) * 1000
         if not response.streaming and MILLISECONDS in response.content:
             content = response.content.replace(MILLISECONDS, b"%.1f" % milliseconds)
-            response.content = content.replace(QUERIES, b"%d" % queries.count)
+            content = content.replace(QUERIES, b"%d" % queries.count)
+            response.content = content.replace(REQUESTS, b"%d" % _requests.get())
         return response
 
 

@@ -1,47 +1,14 @@
 """Bring the courses of the data file into the database, writing only what differs."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from django.db import models, transaction
+from django.db import transaction
 
+from common.loading import Loaded
 from courses.lessons import mended_contents, module_title, published_site
 from courses.models import Content, Course, Module, Subject
-
-
-@dataclass(kw_only=True)
-class Loaded:
-    """How many rows were added and changed; the others were as they should be."""
-
-    added: int = 0
-    changed: int = 0
-
-    def synchronise(
-        self, stored: models.QuerySet, key: str, wanted: list[dict[str, Any]]
-    ) -> list[Any]:
-        """Return a row for each of the wanted ones; the field `key` tells them apart."""
-        rows = {getattr(row, key): row for row in stored}
-        new = [stored.model(**fields) for fields in wanted if fields[key] not in rows]
-        different = [
-            fields
-            for fields in wanted
-            if fields[key] in rows and differs(rows[fields[key]], fields)
-        ]
-        stored.model.objects.bulk_create(new)
-        for fields in different:
-            row = rows[fields[key]]
-            for name, value in fields.items():
-                setattr(row, name, value)
-            row.save()
-        self.added += len(new)
-        self.changed += len(different)
-        rows |= {getattr(row, key): row for row in new}
-        return [rows[fields[key]] for fields in wanted]
-
-
-def differs(row: models.Model, fields: dict[str, Any]) -> bool:
-    return any(getattr(row, name) != value for name, value in fields.items())
 
 
 @transaction.atomic

@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from runner.errors import DemoError
 from runner.ports import LOOPBACK, free_port, reply
 from runner.processes import Children
+from runner.programs import found_program
 from runner.signals import wait_until
 
 
@@ -98,10 +98,7 @@ def found_server(server: Server) -> tuple[str, str] | None:
 
 
 def started_server(server: Server, children: Children) -> tuple[str, str]:
-    path = os.pathsep.join(
-        [os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"]
-    )
-    binary = next(filter(None, (shutil.which(name, path=path) for name in server.binaries)), None)
+    binary = found_program(*server.binaries)
     if binary is None:
         raise DemoError(
             f"No {server.name}: nothing answers on port {server.standard_port}, and "

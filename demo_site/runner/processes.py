@@ -1,8 +1,11 @@
 """Child processes. Each leads a session of its own: Ctrl-C reaches the demo, which stops them."""
 
 import os
+import pwd
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +41,12 @@ class Child:
 
 
 class Children:
-    """All that the demo started. On exit none of them is left, whatever happened."""
+    """All that the demo started. On exit nothing of it is left, whatever happened."""
 
     def __init__(self, log_folder: Path) -> None:
         self.log_folder = log_folder
         self.started: list[Child] = []
+        self.folders: list[Path] = []
 
     def __enter__(self) -> Self:
         return self
@@ -61,12 +65,29 @@ class Children:
             except subprocess.TimeoutExpired:
                 send(child, signal.SIGKILL)
                 child.process.wait()
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
-        """Start a server; its output goes to a log file."""
+    def make_folder(self, user: str | None) -> Path:
+        """Return a temporary folder of a user, which goes when all are stopped."""
+        folder = Path(tempfile.mkdtemp(prefix="fragcache-demo-"))
+        self.folders.append(folder)
+        if user:
+            shutil.chown(folder, user)
+        return folder
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        user: str | None = None,
+    ) -> Child:
+        """Start a server, as another user if need be; its output goes to a log file."""
         log = self.log_folder / f"{name}.log"
         with log.open("wb") as output:
-            return self._start(name, command, environment, output=output, log=log)
+            return self._start(name, command, environment, output=output, log=log, user=user)
 
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Run a command to its end; its output is shown.
@@ -87,6 +108,7 @@ class Children:
         *,
         output: IO[bytes] | None = None,
         log: Path | None = None,
+        user: str | None = None,
     ) -> Child:
         process = subprocess.Popen(
             command,
@@ -95,6 +117,11 @@ class Children:
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
             start_new_session=True,
+            # A folder that other users may enter.
+            cwd="/" if user else None,
+            user=user,
+            group=pwd.getpwnam(user).pw_gid if user else None,
+            extra_groups=[] if user else None,
         )
         child = Child(name, process, log)
         self.started.append(child)

@@ -12,10 +12,12 @@ from runner.signals import wait_until
 MANAGE = str(Path(__file__).resolve().parents[1] / "manage.py")
 
 
-def run_command(children: Children, environment: dict[str, str], *arguments: str) -> None:
-    """Run a management command of the source."""
+def run_command(
+    children: Children, environment: dict[str, str], *arguments: str, site: str = "source"
+) -> None:
+    """Run a management command of a site."""
     children.run(
-        arguments[0], [sys.executable, MANAGE, *arguments], {**environment, "DEMO_SITE": "source"}
+        arguments[0], [sys.executable, MANAGE, *arguments], {**environment, "DEMO_SITE": site}
     )
 
 

@@ -2,17 +2,21 @@ import os
 
 from common.database import database
 from shared_settings import *  # noqa: F403
-from shared_settings import VAR_DIR
+from shared_settings import DEMO_API_KEY, VAR_DIR
 
 SECRET_KEY = os.environ.get("DEMO_SOURCE_SECRET_KEY") or "demo-only-secret-key-of-the-source"
 DATABASES = {"default": database(os.environ.get("DEMO_DATABASE_URL"), VAR_DIR / "source.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# What targets send with their requests; two of them while one takes the other's place.
+DEMO_API_KEYS = [DEMO_API_KEY, *os.environ.get("DEMO_OLD_API_KEYS", "").split()]
+REST_FRAMEWORK = {"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"]}
 ROOT_URLCONF = "source.urls"
 WSGI_APPLICATION = "source.wsgi.application"
 
 INSTALLED_APPS = [
     "source",
     "courses",
+    "musics",
     "fragcache",
     "django.contrib.admin",
     "django.contrib.auth",

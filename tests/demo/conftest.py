@@ -21,8 +21,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def is_installed() -> bool:
     try:
+        import httpx  # noqa: F401
         import markdown  # noqa: F401
         import nh3  # noqa: F401
+        import rest_framework  # noqa: F401
     except ImportError:
         return False
     return True

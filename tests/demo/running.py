@@ -21,7 +21,7 @@ DEMO_SITE = Path(__file__).resolve().parents[2] / "demo_site"
 PATIENCE = 60
 WARM = """
 from django.core.management import call_command
-call_command("warm_fragments", "--json")
+call_command("warm_fragments", "courses", "--json")
 """
 
 
@@ -50,12 +50,12 @@ def manage(var: Path, *arguments: str, site: Path = DEMO_SITE, **changes: str) -
 
 
 def warm(var: Path, site: Path = DEMO_SITE, *, after: str = "") -> dict[str, dict[str, Any]]:
-    """Run `warm_fragments --json`, after a change by the ORM, and return its counts by fragment."""
+    """Warm the courses, after a change by the ORM, and return the counts by fragment."""
     if after:
         script = f"from courses.models import *\n{after}\n{WARM}"
         output = manage(var, "shell", "--verbosity=0", "-c", script, site=site)
     else:
-        output = manage(var, "warm_fragments", "--json", site=site)
+        output = manage(var, "warm_fragments", "courses", "--json", site=site)
     fragments: dict[str, dict[str, Any]] = json.loads(output)["fragments"]
     return fragments
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable
@@ -44,7 +46,8 @@ def test_the_target_shows_the_lessons_with_and_without_the_source(
     start_demo: Callable[..., Demo], cache: tuple[str, dict[str, str]]
 ) -> None:
     name, changes = cache
-    demo = start_demo(f"--cache={name}", **changes)
+    database = "postgres" if name == "redis" and has_postgresql() else "sqlite"
+    demo = start_demo(f"--cache={name}", f"--db={database}", **changes)
     demo.read_until(READY)
 
     assert set(texts(demo.source("/"), "h3")) == COURSES
@@ -54,16 +57,28 @@ def test_the_target_shows_the_lessons_with_and_without_the_source(
     assert "Automated version control systems are nothing new." in lesson
     assert texts(demo.target("/modules/999/"), "h1") == ["Not warmed yet"]
 
+    music = texts(demo.target("/musics/warmed/"), "tr")
+    assert len(music) == 348
+    assert texts(demo.target("/musics/"), "tr") == music
+
     os.kill(demo.pid("source"), signal.SIGTERM)
     demo.read_until("The target goes on")
-    (demo.var / "source.sqlite3").rename(demo.var.with_name("moved-away"))
+    if database == "sqlite":
+        (demo.var / "source.sqlite3").rename(demo.var.with_name("moved-away"))
     assert not is_listening(demo.source_port)
     assert texts(demo.target("/modules/1/"), "main") == texts(lesson, "main")
     assert set(texts(demo.target("/"), "h3")) == COURSES
+    assert texts(demo.target("/musics/warmed/"), "tr") == music
+    assert texts(demo.target("/musics/"), "h2") == ["It cannot be shown at the moment"]
 
     assert demo.end(signal.SIGINT) == 0
     assert "Traceback" not in demo.output
     assert left_running(demo) == []
+
+
+def has_postgresql() -> bool:
+    """Whether the demo, too, finds one: it does not look into wheels."""
+    return bool(shutil.which("postgres") or glob.glob("/usr/lib/postgresql/*/bin/postgres"))
 
 
 def test_the_target_has_no_database_and_none_of_the_apps_of_the_source(var: Path) -> None:

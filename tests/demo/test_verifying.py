@@ -17,14 +17,16 @@ from courses.models import Content
 from tests.verifying import plant
 plant(content_item, Content.objects.order_by("pk")[:100])
 try:
-    call_command("fragments", "verify", "--sample=all", "--json")
+    call_command("fragments", "verify", "courses", "--sample=all", "--json")
 except CommandError as error:
     assert error.returncode == 1, error
 """
 
 
 def test_all_of_it_is_sound(warmed_var: Path) -> None:
-    document = json.loads(manage(warmed_var, "fragments", "verify", "--sample=all", "--json"))
+    document = json.loads(
+        manage(warmed_var, "fragments", "verify", "courses", "--sample=all", "--json")
+    )
 
     compared = {name: found["compared"] for name, found in document["fragments"].items()}
     assert compared == INSTANCES

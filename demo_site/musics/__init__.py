@@ -1,0 +1,1 @@
+"""The discography: artists, albums and tracks, published as contexts for targets."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 from fragcache.counters import Label
 from fragcache.declarations import Fragment
-from fragcache.exceptions import CountsUnavailable
 from fragcache.stats.history import SPANS
 from fragcache.stats.ledger import accounts
 
@@ -22,7 +21,7 @@ def worths() -> dict[Label, float]:
     """
     try:
         found = accounts(SPANS["24h"], by_axes=True)
-    except CountsUnavailable as error:
+    except Exception as error:  # noqa: BLE001 - no run fails for want of an order
         logger.debug("Nothing tells what is worth most: %s", error)
         return {}
     return {

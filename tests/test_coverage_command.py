@@ -54,7 +54,7 @@ class TestCoverage:
             remote_fragment(NAME, "x.html", items=lambda: [first, second])
             try:
                 assert covered() == (
-                    f"{NAME}  2 of 2 there, oldest 2 h ago, median 1 h ago; told of 60 s ago\n",
+                    f"{NAME}  2 of 2 there, oldest 2 h ago, median 61 min ago; told of 60 s ago\n",
                     0,
                 )
             finally:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fragcache import axes, manifest, page, registry
-from fragcache.arguments import Instance
+from fragcache.arguments import Instance, as_arguments
 from fragcache.contexts.fetching import built_at
 from fragcache.contexts.remote import TargetFragment
 from fragcache.declarations import Fragment
 from fragcache.manifest import RemoteFragment
 from fragcache.page import now
 from fragcache.store import store
-from fragcache.warming.batches import batches
 
 #: Instances that are looked for at a time.
 SIZE: Final = 500
@@ -100,5 +100,13 @@ def _include(
 
 
 def _instances(fragment: Fragment) -> Iterator[list[Instance]]:
-    for batch in batches(fragment, SIZE):
-        yield [instance for instance, _version in batch]
+    """Yield all that is asked for; what is not there has no version, and is in no run's batches."""
+    items = fragment.get_items()
+    combinations = fragment.choice_combinations()
+    found = (
+        fragment.parameters.instance(as_arguments(item), choices)
+        for item in ([()] if items is None else items)
+        for choices in combinations
+    )
+    while chunk := list(itertools.islice(found, SIZE)):
+        yield chunk

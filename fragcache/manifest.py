@@ -60,6 +60,12 @@ class RemoteFragment(Fragment):
         digest: str = self.document["digest"]
         return digest
 
+    @property
+    def told_at(self) -> int:
+        """When the source told of it last, in microseconds since 1970 UTC."""
+        moment: int = self.document["told_at"]
+        return moment
+
 
 def publish(
     store: Store, fragments: Iterable[Fragment], walked: Mapping[str, Any] | None = None
@@ -113,7 +119,9 @@ def _read(store: Store, name: str) -> dict[str, Any] | None:
     if entry is None or entry.kind != Kind.MANIFEST:
         return None
     document = unpack_document(entry.payload)
-    return document if document["format"] == FORMAT else None
+    if document["format"] != FORMAT:
+        return None
+    return document | {"told_at": entry.as_of}
 
 
 def _document(fragment: Fragment) -> dict[str, Any]:

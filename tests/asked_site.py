@@ -6,10 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+from django.conf import settings as django_settings
+
+NAME = "asked.number"
+KEY = "the-key-of-the-target"
+SECRETS = ["what both sites have"]
+Target = Callable[..., None]
 ROOT = Path(__file__).resolve().parents[1]
 
 PROGRAM = """
@@ -113,3 +120,49 @@ class AskedSite:
 
 def url_at(address: str) -> str:
     return f"http://{address}/fragments/context/"
+
+
+@pytest.fixture(scope="module")
+def asked_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AskedSite]:
+    site = AskedSite(
+        django_settings.CACHES["fragments"],
+        {"API_KEYS": [KEY], "SECRET_KEYS": SECRETS},
+        tmp_path_factory.mktemp("asked"),
+    )
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def asked_source(asked_site: AskedSite) -> Iterator[AskedSite]:
+    asked_site.pause(0)
+    yield asked_site
+    asked_site.pause(0)
+
+
+@pytest.fixture
+def numbers() -> Iterator[int]:
+    """Numbers that no test has asked for."""
+    return iter(range(next(_thousands) * 1000, 10**9))
+
+
+_thousands = iter(range(1, 10**6))
+
+
+@pytest.fixture
+def asking_target(settings: Any, asked_source: AskedSite) -> Target:
+    """Settings of a site that asks, at an address if it is not that of the source."""
+
+    def on(address: str = "", **changes: Any) -> None:
+        asked = {"URL": url_at(address or asked_source.address), "KEY": KEY, "TIMEOUT": 3}
+        settings.FRAGCACHE = {
+            "CACHE_ALIAS": "fragments",
+            "SECRET_KEYS": SECRETS,
+            "PAGE_BUDGET": None,
+            "READ_ONLY": True,
+            "SOURCE": asked | changes.pop("source", {}),
+            **changes,
+        }
+
+    on()
+    return on

@@ -67,6 +67,8 @@ class Courier:
         self._loop = asyncio.new_event_loop()
         self._client: httpx.AsyncClient | None = None
         self._on_the_way: dict[bytes, Future[Reply]] = {}
+        #: Of the loop's thread.
+        self._tasks: set[asyncio.Task[Any]] = set()
         name = "fragcache asking the source"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -123,6 +125,9 @@ class Courier:
     async def _reply_to(self, body: bytes | None) -> Reply:
         import httpx
 
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         try:
             async with asyncio.timeout(self._seconds):
                 reply = await self._attempt(body)
@@ -134,6 +139,8 @@ class Courier:
             return Reply(0, {}, problem="closed")
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return Reply(0, {}, problem=type(error).__name__)
+        finally:
+            self._tasks.discard(task)
 
     async def _attempt(self, body: bytes | None) -> Reply:
         import httpx
@@ -164,7 +171,7 @@ class Courier:
         return self._client
 
     async def _end(self) -> None:
-        given_up = asyncio.all_tasks() - {asyncio.current_task()}
+        given_up = list(self._tasks)
         for task in given_up:
             task.cancel()
         await asyncio.gather(*given_up, return_exceptions=True)

@@ -21,11 +21,18 @@ from fragcache.contexts.shapes import shaped
 from fragcache.contexts.snapshots import open_snapshot
 from fragcache.counters import Event, Miss, count, count_particulars, degrade
 from fragcache.declarations import Fragment
-from fragcache.exceptions import FragmentMissing, InvalidArguments, UnknownAxis, Unreadable
+from fragcache.exceptions import (
+    CacheUnavailable,
+    FragmentMissing,
+    InvalidArguments,
+    UnknownAxis,
+    Unreadable,
+)
 from fragcache.keys import FORMAT
 from fragcache.page import Page
 from fragcache.reading.api import RAISE
 from fragcache.reading.batch import Batch
+from fragcache.reading.lookup import head_keys
 from fragcache.reading.resolving import Reference, find, unpublished
 from fragcache.store import store
 
@@ -125,6 +132,23 @@ def are_there(fragment: Fragment, items: Sequence[Any], *, using: str | None = N
     """
     with _looking(fragment, items, {}, None, using=using) as (batch, current):
         return [found is not None for found in newest(batch, current)]
+
+
+def built_at(
+    fragment: Fragment, items: Sequence[Any], *, using: str | None = None
+) -> list[int | None]:
+    """Return when the newest contexts were built, in microseconds since 1970 UTC; None for none.
+
+    Nor is the source asked here.
+
+    Raises:
+        CacheUnavailable: the cache does not answer.
+    """
+    with _looking(fragment, items, {}, None, using=using) as (batch, current):
+        found = newest(batch, current)
+        if not current.memory(batch.cache.space).heads.keys() >= set(head_keys(batch)):
+            raise CacheUnavailable(f"alias {batch.cache.alias!r}: it does not answer")
+    return [None if one is None else one.built_at for one in found]
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from fragcache.explaining import explain
 from fragcache.management.accounting import add_options as add_stats_options
 from fragcache.management.accounting import state
 from fragcache.management.arguments import arguments_of
+from fragcache.management.covering import add_options as add_coverage_options
+from fragcache.management.covering import cover
 from fragcache.management.invalidating import add_options as add_invalidate_options
 from fragcache.management.invalidating import invalidate
 from fragcache.management.listing import described_blocks, described_fragment
@@ -40,7 +42,8 @@ class Command(BaseCommand):
     help = (
         "Lists the declared fragments or the blocks of templates, explains one instance, "
         "invalidates instances, fragments or blocks, lists the recorded runs of "
-        "warm_fragments, says how the caches are, verifies what they hold, or writes the "
+        "warm_fragments, says how the caches are, verifies what they hold, tells a target what it "
+        "misses, or writes the "
         "migration that moves a model's mtime."
     )
     requires_migrations_checks = False
@@ -83,6 +86,9 @@ class Command(BaseCommand):
         add_invalidate_options(
             actions.add_parser("invalidate", help="Let an instance, or all, be rendered anew.")
         )
+        add_coverage_options(
+            actions.add_parser("coverage", help="On a target: which contexts are there.")
+        )
         moving = actions.add_parser(
             "trigger", help="Write the PostgreSQL migration that moves a model's mtime."
         )
@@ -100,6 +106,8 @@ class Command(BaseCommand):
                 state(self, options)
             elif options["action"] == "verify":
                 verify(self, options)
+            elif options["action"] == "coverage":
+                cover(self, options)
             elif options["action"] == "trigger":
                 self._trigger(options)
             elif options["action"] == "invalidate":

@@ -1,0 +1,135 @@
+"""``fragments coverage``: its options, and what it says."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError
+
+from fragcache import registry
+from fragcache.contexts.asking import source
+from fragcache.contexts.coverage import Coverage, coverage
+from fragcache.contexts.remote import TargetFragment
+from fragcache.exceptions import UnknownFragment
+from fragcache.keys import Encoded
+
+EXIT_MISSING: Final = 1
+#: Missing instances of a fragment that are named without ``-v2``.
+FIRST: Final = 5
+_ALL: Final = 2
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+DESCRIPTION: Final = (
+    "On a target: how many of the contexts that it asks for are there, how old, and which are "
+    "missing. Exit codes: 0 all are there; 1 some are missing; 2 wrong usage; 75 the cache does "
+    "not answer."
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    parser.description = DESCRIPTION
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="Without, all of this site's remote fragments."
+    )
+    parser.add_argument("--using", metavar="ALIAS", help="The cache alias to look into.")
+    parser.add_argument("--json", action="store_true", help="Print one JSON document.")
+
+
+def cover(command: BaseCommand, options: dict[str, Any]) -> None:
+    """Say what there is of the fragments that the options name.
+
+    Raises:
+        UnknownFragment: this site declares no remote fragments, and none is named.
+        CacheUnavailable: the cache does not answer.
+        CommandError: something is missing.
+    """
+    names = options["names"] or [
+        one.name for one in registry.all_fragments() if isinstance(one, TargetFragment)
+    ]
+    if not names:
+        raise UnknownFragment(
+            "This site declares no remote fragments: name those that it fetches contexts of."
+        )
+    found = [coverage(name, options["using"]) for name in names]
+    problem = _problem_of_source()
+    if options["json"]:
+        document = {
+            "format": 1,
+            "source": problem,
+            "fragments": {one.name: _described(one, options["verbosity"]) for one in found},
+        }
+        command.stdout.write(json.dumps(document, indent=2, default=str))
+    else:
+        for line in _lines(found, options["verbosity"]):
+            command.stdout.write(line)
+        if problem is not None:
+            command.stdout.write(f"The source {f'is away: {problem}' if problem else 'answers'}.")
+    if wanting := [one.name for one in found if not one.is_whole]:
+        raise CommandError(f"Missing of {', '.join(wanting)}.", returncode=EXIT_MISSING)
+
+
+def _problem_of_source() -> str | None:
+    """Return why the source does not answer, nothing where it does; None where none is set."""
+    asked = source()
+    return None if asked is None else asked.answers()
+
+
+def _described(one: Coverage, verbosity: int) -> dict[str, Any]:
+    return {
+        "told": _rounded(one.told),
+        "listed": one.is_listed,
+        "asked": len(one.ages) + len(one.missing),
+        "there": len(one.ages),
+        "missing": len(one.missing),
+        "oldest": _rounded(one.oldest),
+        "median": _rounded(one.median),
+        "first_missing": [_named(*instance) for instance in _shown(one, verbosity)],
+    }
+
+
+def _lines(found: Sequence[Coverage], verbosity: int) -> list[str]:
+    width = max(len(one.name) for one in found)
+    lines = []
+    for one in found:
+        if one.told is None:
+            said = "the source has not told of it"
+        elif not one.is_listed:
+            said = f"told of {_ago(one.told)}; without items, nobody knows what is asked for"
+        else:
+            asked = len(one.ages) + len(one.missing)
+            said = f"{len(one.ages):,} of {asked:,} there"
+            if one.oldest is not None and one.median is not None:
+                said += f", oldest {_ago(one.oldest)}, median {_ago(one.median)}"
+            said += f"; told of {_ago(one.told)}"
+        lines.append(f"{one.name:<{width}}  {said}")
+        shown = _shown(one, verbosity)
+        lines += [f"{'':<{width}}  missing: {_named(*instance)}" for instance in shown]
+        if left := len(one.missing) - len(shown):
+            lines.append(f"{'':<{width}}  and {left:,} more: -v2 names them")
+    return lines
+
+
+def _shown(one: Coverage, verbosity: int) -> Sequence[tuple[Sequence[Any], Mapping[str, Any]]]:
+    return one.missing if verbosity >= _ALL else one.missing[:FIRST]
+
+
+def _named(arguments: Sequence[Any], axis_values: Mapping[str, Any]) -> str:
+    # A default of the source's is known by its place in keys alone.
+    given = ", ".join(repr(one) for one in arguments if not isinstance(one, Encoded))
+    values = ", ".join(f"{name}={value}" for name, value in axis_values.items())
+    return f"({given}) {values}".rstrip()
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def _ago(seconds: float) -> str:
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name} ago"
+    return f"{seconds:.0f} s ago"

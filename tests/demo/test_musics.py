@@ -206,7 +206,9 @@ def test_a_context_that_was_overwritten_by_hand(sites: MusicSites, stored: Store
         assert answer.status == 503
         assert "not a valid one" in answer.notice
 
-    stored.overwrite(key, true)
+    # A source that is asked publishes it anew.
+    assert name in sites.target.get("/musics/").text
+    assert stored.read(key) != poison
     assert name in sites.doubtful_target.get("/musics/").text
 
 

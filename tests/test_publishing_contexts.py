@@ -44,7 +44,16 @@ from fragcache.counters import Event
 from fragcache.entry import Entry, Kind
 from fragcache.store import store
 from tests.discography.models import Record, Singer
-from tests.fixtures import Clock, RoundTrips, any_cache, elsewhere, happened, on_target, warm
+from tests.fixtures import (
+    Clock,
+    RoundTrips,
+    any_cache,
+    elsewhere,
+    happened,
+    on_target,
+    warm,
+    without_local_cache,
+)
 from tests.library.models import Artist
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +138,18 @@ class TestPublishing:
         key = publish_context(records_of, singers[0])
 
         assert fetch_context(key)["singer"].first_name == "Nina"
+
+    @without_local_cache
+    def test_of_what_was_overwritten_in_the_cache_builds_it_again(
+        self, cache_alias: str, card: Fragment, artists: list[Artist]
+    ) -> None:
+        """Else whoever asked for the key would get the same useless one for ever."""
+        key = publish_context(card, artists[0])
+        caches[cache_alias].set(key, b"poison")
+        assert fetch_context(key, default=None) is None
+
+        assert publish_context(card, artists[0]) == key
+        assert fetch_context(key)["artist"].name == "Nina"
 
     @any_cache
     def test_of_what_is_current_builds_nothing(

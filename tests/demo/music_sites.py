@@ -187,8 +187,12 @@ class MusicSites:
         return str(json.loads(answer.text)["key"])
 
     @property
-    def logs(self) -> str:
-        return "".join(site.log.read_text() for site in self.sites)
+    def logs(self) -> list[str]:
+        return [site.log.read_text() for site in self.sites]
+
+    def said_since(self, logs: list[str]) -> str:
+        pairs = zip(self.logs, logs, strict=True)
+        return "".join(now.removeprefix(before) for now, before in pairs)
 
 
 class Stored:

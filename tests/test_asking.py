@@ -16,12 +16,14 @@ from fragcache import (
     FragmentMissing,
     fetch_context,
     get_fragments,
+    manifest,
     registry,
     remote_fragment,
 )
 from fragcache.contexts import courier
 from fragcache.counters import Event
 from fragcache.page import entered, outside
+from fragcache.store import store
 from tests.asked_site import KEY, NAME, SECRETS, AskedSite, Target
 from tests.fixtures import happened
 
@@ -159,6 +161,9 @@ def test_asks_not_where_the_cache_does_not_answer(
     server = start_server("redis")
     alias = {"BACKEND": "fragcache.backends.redis.RedisCache", "LOCATION": server.address}
     settings.CACHES = {**settings.CACHES, "gone": alias}
+    # What is known of the fragment is trusted for a while; else nothing would be looked for.
+    known = manifest._remembered[store().space, NAME]
+    manifest._remembered[store("gone").space, NAME] = known
     server.stop()
     assert fetch_context(NAME, n, default=None, using="gone") is None
     assert happened(Event.ASKED) == 1

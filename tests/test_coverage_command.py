@@ -138,5 +138,14 @@ def test_says_that_the_cache_does_not_answer(start_server: Any, settings: Any) -
     alias = {"BACKEND": "fragcache.backends.redis.RedisCache", "LOCATION": server.address}
     settings.CACHES = {**settings.CACHES, "gone": alias}
     settings.FRAGCACHE = {"CACHE_ALIAS": "gone"}
-    server.stop()
-    assert covered("library.front")[1] == 75
+
+    @fragment(name="library.front", publish="context")
+    def front() -> dict[str, Any]:
+        return {}
+
+    publish_context(front)
+    with on_target("library.front"):
+        assert covered("library.front")[1] == 0
+        server.stop()
+        assert covered("library.front")[1] == 75
+        assert covered("library.other")[1] == 75

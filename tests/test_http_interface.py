@@ -113,6 +113,15 @@ class TestCredentials:
         assert response["WWW-Authenticate"] == "Fragcache, Bearer"
         assert response.json()["error"] == "credentials"
 
+    def test_are_all_that_is_asked_for_where_pages_need_a_login(self, settings: Any) -> None:
+        settings.MIDDLEWARE = [
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "django.contrib.auth.middleware.LoginRequiredMiddleware",
+        ]
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+        assert post({"fragment": "no.such"}).status_code == 404
+
     @pytest.mark.parametrize(
         "header",
         [

@@ -162,8 +162,8 @@ def test_asks_not_where_the_cache_does_not_answer(
     alias = {"BACKEND": "fragcache.backends.redis.RedisCache", "LOCATION": server.address}
     settings.CACHES = {**settings.CACHES, "gone": alias}
     # What is known of the fragment is trusted for a while; else nothing would be looked for.
-    known = manifest._remembered[store().space, NAME]
-    manifest._remembered[store("gone").space, NAME] = known
+    known = manifest.find(store(), NAME)
+    manifest._remembered[store("gone").space, NAME] = (time.monotonic(), known)
     server.stop()
     assert fetch_context(NAME, n, default=None, using="gone") is None
     assert happened(Event.ASKED) == 1

@@ -165,5 +165,5 @@ def test_asks_not_where_the_cache_does_not_answer(
     known = manifest.find(store(), NAME)
     manifest._remembered[store("gone").space, NAME] = (time.monotonic(), known)
     server.stop()
-    assert fetch_context(NAME, n, default=None, using="gone") is None
+    assert fetch_context(NAME, next(numbers), default=None, using="gone") is None
     assert happened(Event.ASKED) == 1

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.core.checks import run_checks
 from django.http import HttpResponse
 from django.test import Client, override_settings
@@ -81,6 +82,15 @@ class TestAnswers:
         assert fetch_context(key)["artist"].name == "Nina"
         assert post(asked).json() == {"key": key}
         assert renders == [(artists[0].pk, "full")]
+
+    def test_anew_what_no_target_would_believe(
+        self, cards: Fragment, artists: list[Artist], renders: list[Any]
+    ) -> None:
+        asked = {"fragment": NAME, "args": [artists[0].pk]}
+        key = post(asked).json()["key"]
+        caches[store().alias].set(key, b"poison")
+        assert fetch_context(post(asked).json()["key"])["artist"].name == "Nina"
+        assert len(renders) == 2
 
     def test_for_the_axis_values_that_are_asked_for(
         self, cards: Fragment, artists: list[Artist], settings: Any

@@ -12,7 +12,12 @@ from fragcache import axes, leases, manifest, page, registry
 from fragcache.arguments import as_item
 from fragcache.contexts.forms import ContextForm, context_form
 from fragcache.contexts.lookup import Age, newest
-from fragcache.contexts.publishing import check_may_publish, publish_context, published_slot
+from fragcache.contexts.publishing import (
+    check_may_publish,
+    is_believed,
+    publish_context,
+    published_slot,
+)
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragcacheError, FragmentMissing, InvalidArguments
 from fragcache.keys import entry_key, lease_key
@@ -145,12 +150,13 @@ def _published(batch: Batch) -> str | None:
     key = None
     if form.is_versioned:
         slot = published_slot(form, batch)
-        if ranked(form, cache, [slot], force=False, dry=False)[Rank.FRESH]:
+        found = ranked(form, cache, [slot], force=False, dry=False)
+        if found[Rank.FRESH] and is_believed(cache, slot):
             key = entry_key(slot.base, slot.suffix, cache.room)
     else:  # only an invalidation, or the end of its life, makes it older than another one
-        [found] = newest(batch, page.outside())
-        if found is not None and found.age is Age.FRESH:
-            key = batch.entry_key(0, found.suffix)
+        [context] = newest(batch, page.outside())
+        if context is not None and context.age is Age.FRESH:
+            key = batch.entry_key(0, context.suffix)
     if key is not None:
         manifest.ensure(cache, form.declared)
     return key

@@ -59,7 +59,7 @@ def publish_context(
     with axes.activated(batch.axis_values):
         force = shape is not None or not form.is_versioned
         found = ranked(form, cache, [slot], force=force, dry=False)
-        if force or not found[Rank.FRESH] or not _is_believed(cache, slot):
+        if force or not found[Rank.FRESH] or not is_believed(cache, slot):
             _build(form, cache, slot, shape)
     manifest.ensure(cache, fragment)
     return entry_key(slot.base, slot.suffix, cache.room)
@@ -106,7 +106,7 @@ def _by_key(form: ContextForm, arguments: Sequence[Any]) -> tuple[Any, ...]:
     return (form.parameters.primary_key(arguments[0]), *arguments[1:])
 
 
-def _is_believed(cache: Store, slot: Slot) -> bool:
+def is_believed(cache: Store, slot: Slot) -> bool:
     """Say whether a target that is given the key will believe what is stored under it.
 
     A run does not look, so that no entry travels; who asks for a key has asked for what is there.

@@ -25,6 +25,7 @@ from tests.fixtures import (  # noqa: F401
     clock,
     greeting,
     n,
+    no_counts,
     renders,
     trips,
     use_backend,

@@ -19,6 +19,7 @@ from django.test import override_settings
 from fragcache import Fragment, counters, registry, tokens
 from fragcache.backends.generic import adapt
 from fragcache.counters import Event, Miss
+from fragcache.models import Counts
 from fragcache.store import Store
 from fragcache.warming import Plan, Report, Run, Status
 from tests.block_pages import Counter
@@ -271,3 +272,9 @@ def happened(event: Event, fragment: str | None = None) -> int:
         for (name, counted), times in counters.totals().items()
         if counted is event and fragment in {None, name}
     )
+
+
+@pytest.fixture
+def no_counts(db: None) -> None:
+    """Nothing was counted yet; processes of other tests have written what they counted."""
+    Counts.objects.all().delete()

@@ -39,6 +39,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 SITE_ID = 1
+#: Their versions are plain times; commands would say so each time.
+SILENCED_SYSTEM_CHECKS = ["fragcache.W005"]
 STATIC_URL = "/static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -18,7 +18,7 @@ from tests.fixtures import happened
 
 NOW = 1_800_000_000
 LABEL = ("blog.card", "language=s2:en")
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_counts")]
 
 
 @pytest.fixture

@@ -151,6 +151,7 @@ def visit(name: str, times: int) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("no_counts")
 @without_local_cache
 @any_cache
 class TestPlantedFragments:

@@ -33,7 +33,7 @@ CARD = {
 
 
 @pytest.fixture(autouse=True)
-def counts() -> None:
+def counts(no_counts: None) -> None:
     counters.count_many("blog.card", "language=s2:en", CARD)
     counters.count_many("blog.card", "language=s2:de", {Event.HIT: 10})
     counters.count_many("shop.offer", "language=s2:en", {Measure.WARMED: 3, Event.RENDERED: 3})

@@ -1,4 +1,4 @@
-"""``fragments list``: what is declared, and the blocks that templates have."""
+"""What ``fragments list`` tells: fragments as they are declared, and the blocks of templates."""
 
 from __future__ import annotations
 

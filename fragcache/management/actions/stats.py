@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from fragcache import registry
 from fragcache.counters import Miss
 from fragcache.exceptions import CountsUnavailable, UnknownFragment
-from fragcache.management.stating import caches_described, stats_lines
+from fragcache.management.actions.stating import caches_described, stats_lines
 from fragcache.management.tables import write_table
 from fragcache.stats.history import SPANS
 from fragcache.stats.ledger import Account, accounts
@@ -55,7 +55,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
 
 
-def state(command: BaseCommand, options: dict[str, Any]) -> None:
+def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Print the stats, once or again and again.
 
     Raises:

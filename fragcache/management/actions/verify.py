@@ -61,7 +61,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_verbosity(parser, "0: print only what is wrong.")
 
 
-def verify(command: BaseCommand, options: dict[str, Any]) -> None:
+def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Verify what the options name, and say what was found.
 
     Raises:

@@ -39,7 +39,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="Print one JSON document.")
 
 
-def cover(command: BaseCommand, options: dict[str, Any]) -> None:
+def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Say what there is of the fragments that the options name.
 
     Raises:

@@ -44,7 +44,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_verbosity(parser, "0: print nothing.")
 
 
-def invalidate(command: BaseCommand, options: dict[str, Any]) -> None:
+def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Invalidate what the options name, and say so.
 
     Raises:

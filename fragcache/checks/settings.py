@@ -33,7 +33,9 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     return [
         *_unknown_settings(),
         *_wrong_alias(),
+        *_wrong_lists(given),
         *_wrong_values(given),
+        *_wrong_numbers(given),
         *_wrong_axes(given),
         *_wrong_kinds(given, "ADDITIONS", Addition),
         *_wrong_renewals(given),
@@ -68,7 +70,7 @@ def _wrong_alias() -> Iterator[CheckMessage]:
         )
 
 
-def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
+def _wrong_lists(given: dict[str, Any]) -> Iterator[CheckMessage]:
     for name, hint in (
         ("SECRET_KEYS", "Write a list: the first key seals, all of them verify."),
         ("API_KEYS", "Write a list: the first key signs, all of them verify."),
@@ -82,6 +84,9 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
             yield Error(
                 f"FRAGCACHE[{name!r}] is not a list of texts.", hint=hint, id="fragcache.E004"
             )
+
+
+def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
     for name in ("ENABLED", "READ_ONLY", "READ_ONLY_BATCHES", "SHARED_BLOCKS", "BYPASS_UNWORTHY"):
         if not isinstance(given.get(name, True), bool):
             yield Error(
@@ -95,6 +100,9 @@ def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
             hint="Write the name of the queue that your workers serve, or leave it out.",
             id="fragcache.E004",
         )
+
+
+def _wrong_numbers(given: dict[str, Any]) -> Iterator[CheckMessage]:
     for name in (
         *("TIMEOUT", "INVALIDATION_LAG", "PAGE_BUDGET", "LOCAL_MAX_BYTES"),
         *("STATEMENT_TIMEOUT",),

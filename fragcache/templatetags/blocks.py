@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 from django.core.cache import InvalidCacheBackendError, caches
@@ -78,8 +78,27 @@ class CacheNode(Node):
 
     def render(self, context: Context) -> str:
         undefined: list[str] = []
-        timeout = self._timeout(context)
         values = [resolve_argument(value, context, undefined) for value in self.values]
+        options = self._options(context, undefined)
+        # What is rendered after the answer must not see what the page made of its context.
+        live = _copied(context) if options.stale_while_revalidate else context
+        body = partial(self._body, live, options)
+        block = self._block(context)
+        if block.template_name == UNNAMED and self._name is not None:
+            why = "what overrides parts of it is a template without a name"
+            return shown_unstored(block, why, body)
+        return shown_block(
+            block,
+            values,
+            options,
+            render=body,
+            request=request_of(context),
+            page_context=lambda: context,
+            undefined=undefined,
+        )
+
+    def _options(self, context: Context, undefined: list[str]) -> Options:
+        timeout = self._timeout(context)
         given = {
             name: resolve_argument(value, context, undefined)
             for name, value in self.options.items()
@@ -88,35 +107,18 @@ class CacheNode(Node):
             given["vary_on"] = [name.strip() for name in vary_on.split(",")]
         options = Options(timeout=timeout, **given)
         self._check_alias(options.using)
+        return options
 
-        def render() -> str:
-            recording = recorder()
-            if recording is None:  # nothing of it is kept
-                return str(self.nodelist.render(live))
-            owner = f"{{% cache %}} {self.fragment_name!r}"
-            guard, added_to = Guard(owner, self._allowed(options), _REMEDY), prepared()
-            with watched(live, guard), live.push(**live_variables(), **added_to.variables):
-                html = str(self.nodelist.render(live))
-            return html + recording.added(added_to.added(owner))
-
-        # What is rendered after the answer must not see what the page made of its context.
-        live = context.new(_flat(context)) if options.stale_while_revalidate else context
-        if live is not context:
-            live.template = context.template
-            live.render_context = context.render_context
-        block = self._block(context)
-        if block.template_name == UNNAMED and self._name is not None:
-            why = "what overrides parts of it is a template without a name"
-            return shown_unstored(block, why, render)
-        return shown_block(
-            block,
-            values,
-            options,
-            render=render,
-            request=request_of(context),
-            page_context=lambda: context,
-            undefined=undefined,
-        )
+    def _body(self, context: Context, options: Options) -> str:
+        """Return what stands in between; with marks for holes, where it is kept."""
+        recording = recorder()
+        if recording is None:
+            return str(self.nodelist.render(context))
+        owner = f"{{% cache %}} {self.fragment_name!r}"
+        guard, added_to = Guard(owner, self._allowed(options), _REMEDY), prepared()
+        with watched(context, guard), context.push(**live_variables(), **added_to.variables):
+            html = str(self.nodelist.render(context))
+        return html + recording.added(added_to.added(owner))
 
     @cached_property
     def _is_overridable(self) -> bool:
@@ -231,8 +233,12 @@ def _switches(context: Context) -> str:
     return "" if switches == (True, None, None) else f" {switches}"
 
 
-def _flat(context: Context) -> dict[str, Any]:
-    return {str(name): value for name, value in context.flatten().items()}
+def _copied(context: Context) -> Context:
+    """Return a context that keeps the variables of now, bound to the same template."""
+    made = context.new({str(name): value for name, value in context.flatten().items()})
+    made.template = context.template
+    made.render_context = context.render_context
+    return made
 
 
 def _name(bit: str) -> str:

@@ -35,7 +35,7 @@ DB = sqlite
 ARGS =
 INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --root-user-action=ignore
 
-.PHONY: help test pytest coverage lint types format demo soak bench bench-warm clean
+.PHONY: help test pytest pytest-again coverage lint types format demo soak bench bench-warm clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
@@ -51,6 +51,9 @@ pytest: $(VENV)/installed $(VENV)/source ## Run the tests alone
 	$(PYTEST) tests/timed $(ARGS); second=$$?; \
 	test $$first = 0 -o $$first = 5 || exit $$first; \
 	test $$second = 0 -o $$second = 5 && test $$first.$$second != 5.5 || exit $$second
+
+pytest-again: $(VENV)/installed ## Run what failed last time, one after the other
+	@$(PYTEST) --last-failed --last-failed-no-failures=none $(ARGS)
 
 coverage: $(VENV)/installed ## Run the tests, slower, with branch coverage
 	@rm -f $(VENV)/coverage

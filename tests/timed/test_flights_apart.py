@@ -200,7 +200,7 @@ class TestFork:
         first = Visitor(site.read, 1)
         site.wait_for_render()
 
-        assert self.forked(read) == {"answer": ["<1>", 0, 2]}
+        assert self.forked(read) == {"answer": ["<1>", 0, 1]}
         site.may_end.set()
         assert first.answer == "<1>"
 

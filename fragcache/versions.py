@@ -151,7 +151,7 @@ def _computed(
         not isinstance(arguments[0], Model) for arguments, _ in instances if arguments
     )
     as_of = now() if has_primary_keys else page.began_at
-    given = [arguments for arguments, _encoded in instances]
+    given = [instance.arguments for instance in instances]
     with databases.recorded() as asked:
         loaded = items.load(fragment, given) if has_primary_keys else given
         present = [arguments for arguments in loaded if arguments is not None]

@@ -48,11 +48,11 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             returncode=_EXIT_FAILED,
         ) from error
     locks = Locks()
-    found = [described(run, locks) for run in runs]
+    found = [described(one, locks) for one in runs]
     if options["json"]:
         command.stdout.write(json.dumps({"format": 1, "runs": found}, indent=2))
     elif found:
-        write_table(command, [_row(run, of, locks) for run, of in zip(runs, found, strict=True)])
+        write_table(command, [_row(one, of, locks) for one, of in zip(runs, found, strict=True)])
     else:
         command.stderr.write(
             "No runs are recorded: each run of `manage.py warm_fragments` will be.",

@@ -36,6 +36,11 @@ from tests.routers import route  # noqa: F401
 from tests.sealed_site import site  # noqa: F401
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """Databases keep their names: each worker of pytest-xdist has servers of its own."""
+
+
 @pytest.fixture(autouse=True)
 def clean_slate() -> Iterator[None]:
     """What this process knows of fragments ends with each test."""

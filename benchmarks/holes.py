@@ -27,7 +27,7 @@ HOLE: Final = "{% nocache %}{{ x }}{% endnocache %}"
 #: By the name of a library, how its block begins.
 BLOCKS: Final = {
     "fragcache": '{% cache 600 holes n using="fragcache-locmem" %}',
-    "adv_cache": "{% cache 600 holes n using=locmem %}",
+    "adv_cache": "{% cache 600 adv_holes n using=locmem %}",
     "cache": '{% cache 600 holes n using="locmem" %}',
 }
 LABELS: Final = {"adv_cache": "adv-cache-tag", "cache": "Django's `{% cache %}`"}

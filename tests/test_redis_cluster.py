@@ -167,8 +167,12 @@ def test_a_cluster_that_cannot_be_found_raises_and_says_so_in_its_figures() -> N
 
 
 def test_figures_are_those_of_all_nodes(fleet: ClusterFleet, cache: RedisClusterCache) -> None:
-    stats = {found.address: found for found in cache.server_stats()}
-    assert stats.keys() == {f"127.0.0.1:{node.port}" for node in fleet.nodes}
+    addresses = {f"127.0.0.1:{node.port}" for node in fleet.nodes}
+    for _attempt in range(5):  # a node that a busy machine keeps waiting is not there
+        stats = {found.address: found for found in cache.server_stats()}
+        if stats.keys() == addresses:
+            break
+    assert stats.keys() == addresses
     assert {str(found.figures["role"]) for found in stats.values()} == {"master", "slave"}
 
 

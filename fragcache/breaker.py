@@ -57,6 +57,8 @@ class Breaker:
         self._pause = 0.0
         self._closed_at = -CALM
         self._prober: threading.Thread | None = None
+        #: Ends the pause before the next probe.
+        self._hurry = threading.Event()
         #: When it opened, as a date; None while it is closed.
         self.open_since: datetime | None = None
 
@@ -104,6 +106,10 @@ class Breaker:
         logger.warning("The guard of %s is open: it is not asked until it answers.", self._name)
         self._see_to_prober()
 
+    def hasten(self) -> None:
+        """Let the next probe be now: what it waited for has happened."""
+        self._hurry.set()
+
     def close(self) -> None:
         """Let the cache be asked again."""
         with self._lock:
@@ -119,9 +125,10 @@ class Breaker:
         with self._lock:
             if self._prober is not None and self._prober.is_alive():
                 return
+            self._hurry = threading.Event()
             self._prober = threading.Thread(
                 target=_ask,
-                args=(weakref.ref(self),),
+                args=(weakref.ref(self), self._hurry),
                 name=f"fragcache guard of {self._name}",
                 daemon=True,
             )
@@ -152,14 +159,15 @@ class Breaker:
             self._tell(since, True)
 
 
-def _ask(of: weakref.ref[Breaker]) -> None:
+def _ask(of: weakref.ref[Breaker], hurry: threading.Event) -> None:
     """Try to close a breaker until it is closed, or nobody has it any more."""
     if (breaker := of()) is not None:
         breaker.tell()
     while (breaker := of()) is not None:
         pause = breaker.next_pause()
         del breaker
-        time.sleep(pause)
+        if hurry.wait(pause):
+            hurry.clear()
         breaker = of()
         if breaker is None or breaker.open_since is None or breaker.try_to_close():
             return

@@ -222,6 +222,8 @@ class Store:
         def tell(since: datetime, is_open: bool) -> None:
             about = {"alias": alias, "purpose": purpose, "opened_at": since, "is_open": is_open}
             guard_probed.send_robust(Breaker, **about)
+            if purpose == "reading" and not is_open:  # writing waits for that
+                self.writes.hasten()
 
         return Breaker(f"the cache alias {alias!r}, for {purpose}", probe, tell)
 

@@ -80,6 +80,32 @@ def test_a_restart_between_two_pages_is_not_noticed(name: str, start_server: Sta
 
 
 @each_server
+def test_writing_is_tried_as_soon_as_the_cache_can_be_read_from(
+    name: str, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for that, and not for the end of a pause: without tokens nothing is stored."""
+    monkeypatch.setattr(breaker, "FIRST_PAUSE", 10 * BOUND)
+    monkeypatch.setattr(breaker, "LONGEST_PAUSE", 10 * BOUND)
+    may_answer, has_asked = threading.Event(), threading.Event()
+    with site(start_server(name), is_direct=True):
+        seconds_of("names")
+        cache = store()
+        monkeypatch.setattr(cache.reads, "_probe", lambda: may_answer.wait(BOUND))
+        asked = cache.writes._probe
+        monkeypatch.setattr(cache.writes, "_probe", lambda: (has_asked.set(), asked()))
+        cache.reads.fail(was_waited_for=True)
+        cache.writes.fail(was_waited_for=True)
+        assert has_asked.wait(BOUND)
+        assert cache.writes.open_since
+
+        may_answer.set()
+        end = time.monotonic() + BOUND
+        while cache.writes.open_since and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not cache.writes.open_since
+
+
+@each_server
 def test_a_server_that_stalls_is_used_again_as_soon_as_it_answers(
     name: str, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

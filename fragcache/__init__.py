@@ -1,6 +1,5 @@
 """Template fragments for Django: declared, rendered ahead of the visitors, read in one go."""
 
-from fragcache.addresses import absolute_uri
 from fragcache.axes import Axis
 from fragcache.collections import acollection_version, collection_version
 from fragcache.contexts.fetching import afetch_context, fetch_context
@@ -45,6 +44,7 @@ from fragcache.invalidation import (
 from fragcache.reading import RAISE, aget_fragment, aget_fragments, get_fragment, get_fragments
 from fragcache.registry import fragment, register
 from fragcache.rendering import arender_fragment, render_fragment
+from fragcache.rendering.addresses import absolute_uri
 
 __all__ = [
     "RAISE",

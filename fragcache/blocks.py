@@ -26,9 +26,9 @@ from fragcache.arguments import MISSING, Parameters
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.digests import Digested, digest_of_compiled, includes_digest
+from fragcache.digests.templates import Closure
 from fragcache.exceptions import InvalidArguments, UndefinedArgument
 from fragcache.reading import get_fragments
-from fragcache.templates import Closure
 from fragcache.token_memory import TokenName
 
 #: Stands between template and block in names, and in no name of a declared fragment.

@@ -1,4 +1,4 @@
-"""Models: the runs of ``warm_fragments``, and those whose mtime moves, to derive one's own from."""
+"""Models: the runs of warming, counts, and those whose mtime moves, to derive one's own from."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fragcache.touching.querysets import TouchedManager, TouchedQuerySet
 
 __all__ = [
     "Counts",
+    "FragmentCache",
     "TouchField",
     "TouchedManager",
     "TouchedModel",
@@ -20,6 +21,25 @@ __all__ = [
     "WarmRun",
     "gathered_touches",
 ]
+
+
+class FragmentCache(models.Model):
+    """Nothing that is kept: the entry of the admin's index, and who may do what there."""
+
+    class Meta:
+        managed = False
+        verbose_name = _("fragment cache")
+        verbose_name_plural = _("fragment cache")
+        default_permissions = ()
+        permissions = [
+            ("view_fragmentcache", _("Can view the fragment cache")),
+            ("warm_fragments", _("Can warm fragments")),
+            ("invalidate_fragments", _("Can invalidate fragments")),
+            ("clear_fragments", _("Can clear all fragments")),
+        ]
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)
 
 
 class WarmRun(models.Model):

@@ -13,14 +13,7 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
-from fragcache import (
-    Fragment,
-    get_fragment,
-    get_fragments,
-    invalidate,
-    invalidate_all,
-    leases,
-)
+from fragcache import Fragment, get_fragment, get_fragments, invalidate, invalidate_all, leases
 from fragcache.counters import Event
 from fragcache.reading import costs
 from fragcache.store import store

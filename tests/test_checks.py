@@ -672,7 +672,10 @@ def test_w012_more_entries_for_each_item_than_are_meant(
 @pytest.mark.parametrize(
     ("paths", "problem"),
     [
-        (["tests.test_axes.Tenant"], "is no subclass of fragcache.additions.Addition with a name"),
+        (
+            ["tests.test_axes.Tenant"],
+            "is no subclass of fragcache.additions.Addition with a name",
+        ),
         (["tests.nowhere.Titles"], "cannot be imported"),
         ("tests.test_additions.Titles", "is not a list of texts"),
     ],

@@ -22,8 +22,8 @@ from django.utils import translation
 from django.utils.translation import gettext, gettext_lazy
 
 from fragcache import Fragment, digests, registry
-from fragcache.codes import code_parts
 from fragcache.digests import OUTPUT_SETTINGS, digest_of
+from fragcache.digests.codes import code_parts
 from fragcache.rendering import render_many
 from tests.library.models import Album
 from tests.releases import (
@@ -391,7 +391,7 @@ def test_all_processes_of_a_release_compute_one_digest() -> None:
 def test_a_digest_is_short_and_fit_for_a_key() -> None:
     found = digest(RELEASE)
 
-    assert len(found) == digests.CHARACTERS == 16
+    assert len(found) == digests.fragments.CHARACTERS == 16
     assert set(found) <= set("0123456789abcdef")
 
 
@@ -457,7 +457,7 @@ def test_a_digest_is_computed_once_per_process(
     templates({"x.html": ""})
     card = declare("x.html", name="library.card")(nothing)
     before = digest_of(card)
-    monkeypatch.setattr(digests, "_parts", None)
+    monkeypatch.setattr(digests.fragments, "_parts", None)
 
     assert digest_of(card) == before
 

@@ -82,7 +82,7 @@ class TestBlocks:
     ) -> None:
         from django.template import engines
 
-        from fragcache import holes
+        from fragcache.rendering import holes
 
         templates(
             {
@@ -198,7 +198,7 @@ class TestFragments:
     def test_one_without_leaves_them_empty_and_says_so(
         self, card: Any, artists: list[Artist], templates: Any
     ) -> None:
-        from fragcache import holes
+        from fragcache.rendering import holes
 
         warm(card)
         templates({"card.html": "another release"})

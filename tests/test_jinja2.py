@@ -11,12 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.template import engines
 from django.test import RequestFactory
 
-from fragcache import (
-    Fragment,
-    InvalidArguments,
-    UndefinedArgument,
-    UnknownFragment,
-)
+from fragcache import Fragment, InvalidArguments, UndefinedArgument, UnknownFragment
 from fragcache.counters import Event
 from fragcache.digests import digest_of
 from tests.fixtures import RoundTrips, happened

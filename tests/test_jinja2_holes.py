@@ -17,9 +17,9 @@ from fragcache import (
     InvalidArguments,
     UndefinedArgument,
     get_fragment,
-    holes,
 )
 from fragcache.counters import Event
+from fragcache.rendering import holes
 from fragcache.store import store
 from tests.block_pages import LOAD, Counter
 from tests.fixtures import happened, on_target, warm

@@ -23,13 +23,13 @@ LAYERS: dict[str, str] = {
         "token_memory tokens transactions"
     ),
     "declared": (
-        "arguments axes codes collections declarations digests formats items jinja2_templates "
-        "manifest migrations models packing registry row_reading signatures template_walks "
-        "templates touching validation versions"
+        "arguments axes collections declarations digests items "
+        "manifest migrations models packing registry row_reading signatures "
+        "touching validation versions"
     ),
     "use cases": (
-        "additions addresses blocks bubbling contexts dependencies explaining holes invalidation "
-        "leaks reading rendering showing side_effects slots stats tombstones verifying warming"
+        "additions blocks bubbling contexts dependencies explaining invalidation "
+        "reading rendering slots stats tombstones verifying warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing urls views",
 }

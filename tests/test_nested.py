@@ -8,14 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from fragcache import (
-    Fragment,
-    get_fragment,
-    get_fragments,
-    invalidate,
-    invalidate_all,
-    registry,
-)
+from fragcache import Fragment, get_fragment, get_fragments, invalidate, invalidate_all, registry
 from fragcache.counters import Event
 from fragcache.explaining import explain
 from fragcache.store import store

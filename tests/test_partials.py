@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from fragcache import get_fragment
 from fragcache.counters import Event
 from fragcache.digests import digest_of
-from fragcache.templates import is_reloading
+from fragcache.digests.templates import is_reloading
 from tests.block_pages import Counter
 from tests.fixtures import Clock, happened, in_request, on_target, warm
 from tests.library.models import Album, Artist
@@ -111,7 +111,7 @@ def test_what_it_is_made_of_is_its_digest(
 
 
 def test_code_that_a_partial_in_it_uses_is_part_of_its_digest(card: Any, partials: Add) -> None:
-    from fragcache.templates import closure
+    from fragcache.digests.templates import closure
 
     partials({"page.html": PAGE.replace("artist.name", "artist.name|title")})
     assert "title" in {getattr(code, "__name__", "") for code in closure("page.html#card").codes}

@@ -12,14 +12,7 @@ from django.db.models.signals import post_delete, post_save
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
-from fragcache import (
-    Fragment,
-    get_fragment,
-    get_fragments,
-    invalidate,
-    invalidate_many,
-    manifest,
-)
+from fragcache import Fragment, get_fragment, get_fragments, invalidate, invalidate_many, manifest
 from fragcache.keys import manifest_key
 from fragcache.slots import head_life
 from fragcache.store import store

@@ -16,7 +16,10 @@ from fragcache.checks.locks import wrong_lock
 from fragcache.suggestions import did_you_mean
 
 #: The classes that settings name subclasses of, as sites import them.
-_PUBLIC: Final[dict[type, str]] = {Axis: "fragcache.Axis", Addition: "fragcache.additions.Addition"}
+_PUBLIC: Final[dict[type, str]] = {
+    Axis: "fragcache.Axis",
+    Addition: "fragcache.additions.Addition",
+}
 
 
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:

@@ -21,10 +21,10 @@ from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 from fragcache import conf, registry
 from fragcache.checks.settings import has_usable_settings
 from fragcache.declarations import Fragment
+from fragcache.digests.template_walks import nodes_within, templates_with
+from fragcache.digests.templates import closure, closure_of_nodes
 from fragcache.exceptions import FragcacheError
-from fragcache.leaks import VISITORS
-from fragcache.template_walks import nodes_within, templates_with
-from fragcache.templates import closure, closure_of_nodes
+from fragcache.rendering.leaks import VISITORS
 from fragcache.templatetags.blocks import CacheNode
 from fragcache.templatetags.holes import NocacheNode
 

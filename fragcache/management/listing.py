@@ -14,9 +14,9 @@ from django.template.base import FilterExpression, Variable
 from fragcache import tokens
 from fragcache.blocks import token_name
 from fragcache.declarations import Fragment
+from fragcache.digests.template_walks import nodes_within, templates_with
 from fragcache.exceptions import CacheUnavailable
 from fragcache.store import store
-from fragcache.template_walks import nodes_within, templates_with
 from fragcache.templatetags.blocks import CacheNode
 from fragcache.warming.extents import Extent, extent_of
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.template.context import Context
 from django.utils.safestring import SafeString
 
-from fragcache import axes, conf, page, rendering, showing
+from fragcache import axes, conf, page, rendering
 from fragcache.arguments import as_arguments, as_item
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
@@ -22,6 +22,7 @@ from fragcache.holed import Holed
 from fragcache.reading.batch import Batch
 from fragcache.reading.pipeline import read
 from fragcache.reading.resolving import Reference, find, unpublished
+from fragcache.rendering import showing
 from fragcache.store import store
 
 

@@ -16,10 +16,7 @@ from django.template.loader_tags import BlockNode
 
 from fragcache.additions import prepared
 from fragcache.blocks import Block, Options, shown_block, shown_unstored
-from fragcache.holes import live_variables, recorder
-from fragcache.leaks import Guard, request_of, watched
-from fragcache.suggestions import did_you_mean
-from fragcache.templates import (
+from fragcache.digests.templates import (
     Closure,
     closure_of_nodes,
     closure_of_template,
@@ -27,6 +24,9 @@ from fragcache.templates import (
     is_reloading_engine,
     resolve_argument,
 )
+from fragcache.rendering.holes import live_variables, recorder
+from fragcache.rendering.leaks import Guard, request_of, watched
+from fragcache.suggestions import did_you_mean
 
 #: What the tag takes by name.
 OPTIONS: Final = ("using", "version", "stale_while_revalidate", "vary_on", "shared")

@@ -14,10 +14,10 @@ from django.template.exceptions import TemplateSyntaxError
 
 from fragcache import page
 from fragcache.arguments import RESERVED, as_item
+from fragcache.digests.templates import SHOWN_FRAGMENT, resolve_argument
 from fragcache.exceptions import InvalidArguments
-from fragcache.leaks import request_of
 from fragcache.reading import prefetch_shown, shown_fragments
-from fragcache.templates import SHOWN_FRAGMENT, resolve_argument
+from fragcache.rendering.leaks import request_of
 from fragcache.templatetags.blocks import CacheNode, parsed_cache
 from fragcache.templatetags.holes import NocacheNode, parsed_nocache
 

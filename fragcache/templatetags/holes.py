@@ -9,9 +9,9 @@ from django.template.base import FilterExpression, Node, NodeList, Parser, Token
 from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
 
-from fragcache import holes
+from fragcache.digests.templates import IS_HOLE, fingerprint_of, resolve_argument
 from fragcache.exceptions import UndefinedArgument
-from fragcache.templates import IS_HOLE, fingerprint_of, resolve_argument
+from fragcache.rendering import holes
 
 
 class NocacheNode(Node):

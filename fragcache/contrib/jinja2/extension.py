@@ -23,12 +23,12 @@ from fragcache.contrib.jinja2.holes import SHOW_HOLE, Jinja2Hole, holes_in
 from fragcache.contrib.jinja2.parsing import OPTIONS, parsed, parsed_nocache
 from fragcache.contrib.jinja2.values import defined, page_context, request_of
 from fragcache.contrib.jinja2.watching import in_place_of, watched
+from fragcache.digests.jinja2_templates import add_jinja2
+from fragcache.digests.templates import Closure
 from fragcache.exceptions import UndefinedArgument
-from fragcache.holes import add_compiler, is_recording, placed
-from fragcache.holes import compiled as note_compiled
-from fragcache.jinja2_templates import add_jinja2
-from fragcache.leaks import Guard
-from fragcache.templates import Closure
+from fragcache.rendering.holes import add_compiler, is_recording, placed
+from fragcache.rendering.holes import compiled as note_compiled
+from fragcache.rendering.leaks import Guard
 
 #: Stands for the name of a template that was made of a text.
 UNNAMED: Final = "<string>"

@@ -11,7 +11,7 @@ from django.template.context import Context
 from jinja2 import Environment, Template, nodes
 
 from fragcache.contrib.jinja2.watching import unwatched
-from fragcache.showing import live_value
+from fragcache.rendering.showing import live_value
 
 #: The method of the extension that shows a hole.
 SHOW_HOLE: Final = "show_hole"

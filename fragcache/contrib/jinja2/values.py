@@ -11,8 +11,8 @@ from jinja2 import Undefined
 from jinja2.runtime import Context
 from jinja2.utils import missing
 
-from fragcache.leaks import unwatched
-from fragcache.showing import context_of
+from fragcache.rendering.leaks import unwatched
+from fragcache.rendering.showing import context_of
 
 
 def defined(value: Any, undefined: list[str]) -> Any:

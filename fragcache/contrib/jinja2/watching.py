@@ -19,9 +19,9 @@ from jinja2 import Undefined
 from jinja2.runtime import Context
 from jinja2.utils import missing
 
-from fragcache.holes import LIVE_VARIABLES, live_variables
-from fragcache.leaks import VISITORS, Guard, WatchedRequest
-from fragcache.side_effects import watched_request
+from fragcache.rendering.holes import LIVE_VARIABLES, live_variables
+from fragcache.rendering.leaks import VISITORS, Guard, WatchedRequest
+from fragcache.rendering.side_effects import watched_request
 
 #: Names that do not have their page's values in what is kept.
 WATCHED: Final = VISITORS | set(LIVE_VARIABLES)

@@ -13,7 +13,7 @@ from sekizai.context_processors import sekizai
 from sekizai.helpers import get_varname
 
 from fragcache.additions import Addition
-from fragcache.holes import LiveVariable
+from fragcache.rendering.holes import LiveVariable
 
 __all__ = ["Sekizai"]
 

@@ -17,11 +17,12 @@ from django.template.context import Context
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
-from fragcache import additions, conf, holes, packing
+from fragcache import additions, conf, packing
 from fragcache.counters import Event, degrade
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.holed import END, Hole, Holed
-from fragcache.holes import Compiled
+from fragcache.rendering import holes
+from fragcache.rendering.holes import Compiled
 
 
 class Alone(Context):
@@ -162,4 +163,4 @@ def _forget(**_kwargs: object) -> None:
     _empty_template.cache_clear()
 
 
-setting_changed.connect(_forget, dispatch_uid="fragcache.showing")
+setting_changed.connect(_forget, dispatch_uid="fragcache.rendering.showing")

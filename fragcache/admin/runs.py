@@ -1,4 +1,4 @@
-"""The admin's pages: the runs of ``warm_fragments``, to be read."""
+"""The runs of ``warm_fragments``, to be read."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Final
 from django.conf import settings
 from django.utils.formats import iter_format_modules
 
-from fragcache.codes import literal
+from fragcache.digests.codes import literal
 
 _OF_DJANGO: Final = "django.conf.locale."
 

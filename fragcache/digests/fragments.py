@@ -24,11 +24,11 @@ from django.utils import translation
 from django.utils.autoreload import file_changed
 
 from fragcache import axes, registry
-from fragcache.codes import code_parts, literal
 from fragcache.declarations import Fragment
-from fragcache.formats import format_parts
+from fragcache.digests.codes import code_parts, literal
+from fragcache.digests.formats import format_parts
+from fragcache.digests.templates import Closure, closure, is_reloading
 from fragcache.keys import CONTEXTS
-from fragcache.templates import Closure, closure, is_reloading
 
 CHARACTERS: Final = 16
 
@@ -244,5 +244,5 @@ def forget(**_kwargs: object) -> None:
     _environment.cache_clear()
 
 
-setting_changed.connect(forget, dispatch_uid="fragcache.digests")
-file_changed.connect(forget, dispatch_uid="fragcache.digests")
+setting_changed.connect(forget, dispatch_uid="fragcache.digests.fragments")
+file_changed.connect(forget, dispatch_uid="fragcache.digests.fragments")

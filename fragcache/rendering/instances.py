@@ -13,16 +13,17 @@ from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.safestring import SafeString
 
-from fragcache import axes, databases, holes, items, leaks, registry, showing, templates
+from fragcache import axes, databases, items, registry
 from fragcache.additions import prepared
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.contexts.snapshots import take_snapshot
 from fragcache.counters import Event, degrade
 from fragcache.declarations import Fragment
 from fragcache.dependencies import pack
-from fragcache.digests import includes_digest
+from fragcache.digests import includes_digest, templates
 from fragcache.entry import Kind
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
+from fragcache.rendering import holes, leaks, showing
 
 _is_uncached: Final = ContextVar("fragcache_is_uncached", default=False)
 

@@ -22,7 +22,7 @@ from fragcache import conf
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.exceptions import Leak
-from fragcache.side_effects import is_of_the_page, watched_side_effects
+from fragcache.rendering.side_effects import is_of_the_page, watched_side_effects
 
 #: What context processors put into every page, and is the visitor's or the request's.
 VISITORS: Final = frozenset({"request", "user", "perms", "messages", "session", "debug"})

@@ -26,8 +26,8 @@ from django.template.loader import get_template
 from django.template.loader_tags import ExtendsNode, IncludeNode
 from django.template.loaders.cached import Loader as CachedLoader
 
+from fragcache.digests.jinja2_templates import add_jinja2
 from fragcache.exceptions import ImproperlyDeclared
-from fragcache.jinja2_templates import add_jinja2
 
 #: An attribute by which a tag names the fragment that it shows.
 SHOWN_FRAGMENT: Final = "fragcache_fragment_name"

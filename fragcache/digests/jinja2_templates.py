@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from fragcache.templates import Closure
+    from fragcache.digests.templates import Closure
 
 #: The functions of ``fragcache.contrib.jinja2`` that show the fragment they name first.
 SHOWING: Final = frozenset({"fragment", "fragments"})

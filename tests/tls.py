@@ -68,6 +68,8 @@ class TLSRelay:
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError), client, socket.create_connection(self._target) as server:
             client.settimeout(1)
+            # Up to Python 3.12 wrapping leaves a socket open whose peer has reset it already.
+            client.getpeername()
             with self._context.wrap_socket(client, server_side=True) as decrypted:
                 for end in (decrypted, server):
                     end.settimeout(GLANCE)

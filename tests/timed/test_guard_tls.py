@@ -32,10 +32,6 @@ from tests.tls import TLSRelay, encrypted_at
 pytestmark = [
     pytest.mark.usefixtures("cards"),
     pytest.mark.no_cover,  # which would be most of the time that is measured
-    # On Python 3.11 a socket whose handshake was given up is told of when it is collected.
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
-    ),
 ]
 
 each_server = pytest.mark.parametrize("name", SERVERS)

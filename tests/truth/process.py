@@ -47,7 +47,7 @@ class Process:
             [store_module, "_store", lambda _alias: self.store],
             [transactions, "_written", SimpleNamespace()],
             [registry, "_fragments", {} if is_target else release.fragments],
-            [digests, "_digests", release.digests],
+            [digests.fragments, "_digests", release.digests],
             [manifest, "_remembered", {}],
             [costs, "_usual", {}],
             [costs, "_unstorable", set()],

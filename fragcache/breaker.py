@@ -26,7 +26,7 @@ FAILURES: Final = 3
 DOUBT: Final = 0.5
 #: Seconds between two probes, after the first one, which is at once, and at most.
 FIRST_PAUSE: Final = 0.25
-LONGEST_PAUSE: Final = 4.0
+LONGEST_PAUSE: Final = 2.0
 #: Seconds after which one that opens again is probed at once; sooner, after the last pause: what
 #: answers a probe may be too slow for pages all the same.
 CALM: Final = 10.0

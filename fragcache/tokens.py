@@ -204,7 +204,9 @@ def _intact_since(
         min(_memory.since(space, name, token), moment - (wall - token.moment) / 1_000_000)
         for name, token in seen.items()
     )
-    return min(stood, default=moment)
+    # Of tokens that are both new and unknown nothing can be told before their margin is over, but
+    # for what is made now.
+    return min([moment, *stood])
 
 
 def _create(

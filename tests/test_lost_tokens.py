@@ -83,6 +83,13 @@ class TestWhatTells:
 
         assert may_be_stored_under(OTHER, KNOWN) is is_told
 
+    def test_beside_one_that_another_process_has_just_made_the_next_page_may_store(self) -> None:
+        with elsewhere():
+            read(KNOWN)
+
+        assert not may_be_stored_under(OTHER, KNOWN)
+        assert may_be_stored_under(OTHER, KNOWN), "what is made is known since then"
+
     def test_not_a_stamp_which_caches_evict(self) -> None:
         read(KNOWN, STAMP)
         lose(STAMP)

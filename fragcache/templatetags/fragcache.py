@@ -18,6 +18,7 @@ from fragcache.digests.templates import SHOWN_FRAGMENT, resolve_argument
 from fragcache.exceptions import InvalidArguments
 from fragcache.reading import prefetch_shown, shown_fragments
 from fragcache.rendering.leaks import request_of
+from fragcache.templatetags import comments
 from fragcache.templatetags.blocks import CacheNode, parsed_cache
 from fragcache.templatetags.holes import NocacheNode, parsed_nocache
 
@@ -52,6 +53,9 @@ class FragmentNode(Node):
     def shown(self, context: Context, items: Sequence[Any], undefined: list[str]) -> list[str]:
         """Return the HTML of the instances, "" for those that are not to be had."""
         call = partial(shown_fragments, page_context=lambda: context)
+        if self.target is None and comments.are_wanted():
+            show = partial(self.read, call, context, items, undefined)
+            return comments.commented(show, comments.anything)
         return self.read(call, context, items, undefined)
 
     def read(

@@ -76,9 +76,10 @@ class CacheNode(Node):
         self.timeout = timeout
         self.values = values
         self.options = options
+        self.is_commented = comments.are_wanted()
 
     def render(self, context: Context) -> str:
-        if not comments.are_wanted():
+        if not self.is_commented:
             return self._shown(context)
         return comments.commented(lambda: [self._shown(context)], self._is_own)[0]
 

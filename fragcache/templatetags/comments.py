@@ -22,12 +22,14 @@ _ELEMENTS: Final = re.compile(r"\s*<[a-zA-Z].*>\s*", re.DOTALL)
 
 
 def are_wanted() -> bool:
-    """Whether a tag that prints now is to put comments around it."""
-    return conf.settings().DEBUG_COMMENTS and settings.DEBUG and not is_recording()
+    """Whether tags that are compiled now are to put comments around what they print."""
+    return conf.settings().DEBUG_COMMENTS and settings.DEBUG
 
 
 def commented(show: Callable[[], Sequence[str]], is_own: Callable[[str], bool]) -> list[str]:
     """Return what ``show`` does, each in comments; ``is_own`` knows its fragment by the name."""
+    if is_recording():
+        return list(show())
     with tracing.record() as trace:
         html = show()
     calls = [span for span in trace.spans if isinstance(span, Call) and is_own(span.fragment)]

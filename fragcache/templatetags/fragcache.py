@@ -42,6 +42,7 @@ class FragmentNode(Node):
         self.args = args
         self.kwargs = kwargs
         self.target = target
+        self.is_commented = target is None and comments.are_wanted()
         if not isinstance(name.var, Variable):
             setattr(self, SHOWN_FRAGMENT, str(name.var))
 
@@ -53,7 +54,7 @@ class FragmentNode(Node):
     def shown(self, context: Context, items: Sequence[Any], undefined: list[str]) -> list[str]:
         """Return the HTML of the instances, "" for those that are not to be had."""
         call = partial(shown_fragments, page_context=lambda: context)
-        if self.target is None and comments.are_wanted():
+        if self.is_commented:
             show = partial(self.read, call, context, items, undefined)
             return comments.commented(show, comments.anything)
         return self.read(call, context, items, undefined)

@@ -29,7 +29,6 @@ from fragcache.tracing import recording
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 #: What is looked for, and not found, to see whether a cache answers; in how many seconds it must,
 #: a connection included, and on an open one where no page has a budget.
 PROBE_KEY: Final = "fc1!probe"

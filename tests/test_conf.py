@@ -39,7 +39,7 @@ def test_the_settings_are_those_of_the_design() -> None:
         *("LOCAL_MAX_BYTES", "INVALIDATION_LAG", "PAGE_BUDGET"),
         *("READ_ONLY_BATCHES", "RENEW_WITH", "STATEMENT_TIMEOUT", "LOCK", "QUEUE"),
         *("SHARED_BLOCKS", "ADDITIONS", "STATS", "BYPASS_UNWORTHY"),
-        *("API_KEYS", "SOURCE"),
+        *("API_KEYS", "SOURCE", "DEBUG_COMMENTS"),
     }
 
 

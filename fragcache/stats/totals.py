@@ -26,10 +26,6 @@ GONE: Final = 3_600
 _AT_ONCE: Final = 200
 
 
-class _Raced(Exception):
-    """Another process has folded the same rows, or one of them was written meanwhile."""
-
-
 def totals() -> Sheets:
     """Return what all processes have counted since counting began, by fragment.
 
@@ -59,28 +55,25 @@ def fold(now: int) -> None:
     alias = database()
     if alias is None:
         return
-    try:
-        with transaction.atomic(using=alias):
-            _fold(alias, now)
-    except _Raced:
-        return
+    with transaction.atomic(using=alias):
+        _fold(alias, now)
 
 
 def _fold(alias: str, now: int) -> None:
-    old = Totals.objects.using(alias).filter(written_at__lt=now - GONE)
+    rows = Totals.objects.using(alias)
+    old = rows.filter(written_at__lt=now - GONE).order_by("pk")
+    chosen = list(old.values_list("pk", flat=True)[:_AT_ONCE])
     found: list[int] = []
     sums: Sheets = {}
-    for pk, sheets in old.order_by("pk").values_list("pk", "sheets")[:_AT_ONCE]:
+    # A process that is at work after all waits, and then finds that its row is gone.
+    locked = old.filter(pk__in=chosen).select_for_update()
+    for pk, sheets in locked.values_list("pk", "sheets"):
         found.append(pk)
         add(sums, unpacked(sheets))
     if len(found) < 2:
         return
-    # Not one that its process has written since: that has what it had before as well.
-    deleted, _by_model = old.filter(pk__in=found).delete()
-    if deleted != len(found):
-        raise _Raced
-    row = {"process": f"gone:{min(found)}", "written_at": now, "sheets": packed(_largest(sums))}
-    Totals.objects.using(alias).create(**row)
+    rows.filter(pk__in=found).delete()
+    rows.create(process=f"gone:{min(found)}", written_at=now, sheets=packed(_largest(sums)))
 
 
 def _largest(sums: Sheets) -> Sheets:

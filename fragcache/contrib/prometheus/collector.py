@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django import db
+from django.db import connections
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -49,7 +49,7 @@ class FragcacheCollector(Collector):
                 _availability(is_available),
             ]
         finally:
-            db.close_old_connections()  # outside of Django's requests nobody else does
+            _close_connections()
 
     def _sheets(self) -> Sheets:
         found = counters.sheets() if self._process() else totals()
@@ -63,6 +63,13 @@ class FragcacheCollector(Collector):
         """Name this process if it counts for itself; "" if all of them count together."""
         is_shared = conf.settings().STATS == "database" and database() is not None
         return "" if is_shared else keeper.process
+
+
+def _close_connections() -> None:
+    """Close what is due, as Django does after each of its requests: this may be in none."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _availability(is_available: bool | None) -> Metric:

@@ -37,6 +37,8 @@ RESERVED: Final = frozenset("f items request using default storable page_context
 CONSTANTS: Final = frozenset({str, SafeString, int, bool, type(None)})
 #: How many combinations of further arguments are remembered of a fragment.
 _RESTS: Final = 1024
+#: Characters of one argument that a reader is shown.
+_READABLE: Final = 80
 _new = tuple.__new__
 
 
@@ -195,6 +197,14 @@ class Parameters:
             raise InvalidArguments(f"{self.owner}: {value!r} is not a primary key of its model.")
         return pk
 
+    def text(self, arguments: Sequence[Any]) -> str:
+        """Return bound arguments for a reader, the row as its key: ``pk=5, variant='row'``."""
+        named = list(zip(self.names, arguments, strict=False))
+        texts = [f"{name}={_readable(value)}" for name, value in named]
+        if texts and self.pk_to_python is not None:
+            texts[0] = f"pk={self.primary_key(arguments[0])}"
+        return ", ".join(texts)
+
     def _check_choices(self, bound: Sequence[Any]) -> None:
         for name, allowed in self.choices.items():
             value = bound[self.names.index(name)]
@@ -226,6 +236,12 @@ class Parameters:
         signature = ", ".join(self.names)
         end = "" if problem.endswith((".", "?")) else "."
         return InvalidArguments(f"{self.owner}({signature}) {problem}{end}")
+
+
+def _readable(value: Any) -> str:
+    value = plain(value)
+    text = f"{value.label} {value.pk}" if isinstance(value, Reference) else repr(value)
+    return text if len(text) <= _READABLE else text[: _READABLE - 3] + "..."
 
 
 def as_arguments(item: Any) -> tuple[Any, ...]:

@@ -52,6 +52,8 @@ class Slot:
     #: Those that an entry of another thread or process is current under.
     current: bytes | None = None
     output: Output | None = None
+    #: When the stale entry that stands in for it was made.
+    former_built_at: int | None = None
     #: Why it is due, as far as that can be told.
     why: str = ""
     #: Whether the cache could not be asked: nothing is stored, or was invalidated to our knowledge.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,6 +24,7 @@ from fragcache.keys import MAX_BYTES
 from fragcache.local import LocalCache
 from fragcache.page import now
 from fragcache.signals import guard_probed
+from fragcache.tracing import recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -240,6 +242,7 @@ class Store:
 
     @contextmanager
     def _failures_named(self) -> Iterator[None]:
+        began = time.perf_counter_ns() if recording.is_on else 0
         try:
             yield
         except self.backend.errors as error:
@@ -247,6 +250,9 @@ class Store:
                 f"alias {self.alias!r}: {type(error).__name__}: {error}",
                 is_refusal=self.backend.refuses(error),
             ) from error
+        finally:
+            if began:
+                recording.note_round_trip(time.perf_counter_ns() - began)
 
 
 def store(alias: str | None = None) -> Store:

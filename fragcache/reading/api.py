@@ -22,8 +22,10 @@ from fragcache.holed import Holed
 from fragcache.reading.batch import Batch
 from fragcache.reading.pipeline import read
 from fragcache.reading.resolving import Reference, find, unpublished
+from fragcache.reading.traced import read_traced
 from fragcache.rendering import showing
 from fragcache.store import store
+from fragcache.tracing import recording
 
 
 class _Raise:
@@ -126,11 +128,12 @@ def _found(
             outputs = rendering.render_many(fragment, bound, fresh=is_uncached)
         return [None if output is None else _safe(output.html) for output in outputs]
     cache = store(using or fragment.using)
+    answer = read_traced if recording.is_on and recording.is_wanted() else read
     current = page.active()
     if current is not None:
-        return read(Batch.of(fragment, cache, items, kwargs, request), current, storable=storable)
+        return answer(Batch.of(fragment, cache, items, kwargs, request), current, storable=storable)
     with page.entered(page.outside()) as current:
-        return read(Batch.of(fragment, cache, items, kwargs, request), current, storable=storable)
+        return answer(Batch.of(fragment, cache, items, kwargs, request), current, storable=storable)
 
 
 def _safe(html: str) -> SafeString:

@@ -38,8 +38,9 @@ def count_lookup(batch: Batch, lookup: Lookup, spent: int, page: Page) -> None:
         counters.count_hits(name, batch.axes, events[Event.HIT], lookup.local, spent)
         return
     counts: dict[str, int] = {event: times for event, times in events.items() if times}
-    counts |= {Measure.LOOKUP_NS: spent, Measure.HIT_LOCAL: lookup.local, **lookup.missed}
-    counts.update(Counter(slot.why for slot in lookup.due.values()))
+    counts |= {Measure.LOOKUP_NS: spent, Measure.HIT_LOCAL: lookup.local}
+    counts |= Counter(lookup.reasons.values())
+    counts |= Counter(slot.why for slot in lookup.due.values())
     if has_groups:
         _move_hits(counts, groups.take_missed(batch, lookup, page))
     counters.count_many(name, batch.axes, counts)

@@ -35,6 +35,10 @@ class Group:
                 self._rendered = {}
         return self._rendered.pop(base, None)
 
+    def reason(self, base: str) -> str:
+        """Return what ``take_reason`` will, and leave it."""
+        return self._missed.get(base, "")
+
     def take_reason(self, base: str) -> str:
         """Return once why a member was due when the group was rendered, "" if it was not."""
         return self._missed.pop(base, "")
@@ -53,6 +57,21 @@ def add(batch: Batch, page: Page) -> None:
     groups = page.memory(batch.cache.space).groups
     for position in range(len(batch.items)):
         groups[batch.base(position)] = group
+
+
+def reasons(batch: Batch, lookup: Lookup, page: Page) -> dict[int, str]:
+    """Return by position why hits of a lookup are none, without taking it."""
+    groups = page.memory(batch.cache.space).groups
+    if not groups:
+        return {}
+    known = {
+        position: group.reason(batch.base(position))
+        for position, html in enumerate(lookup.html)
+        if html is not None
+        and position not in lookup.due
+        and (group := groups.get(batch.base(position)))
+    }
+    return {position: reason for position, reason in known.items() if reason}
 
 
 def take_missed(batch: Batch, lookup: Lookup, page: Page) -> Counter[str]:

@@ -6,7 +6,6 @@ second round trip. Tokens ride along: an entry is current only under the tokens 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from django.utils.safestring import SafeString
@@ -243,17 +242,21 @@ def _served_as_stale(batch: Batch, found: Found, page: Page) -> Lookup:
     """Return what a target shows: what is stale too, unless it was purged."""
     html = found.html
     hits = len(html) - html.count(None)
-    stale = 0
+    stale = []
     slots = [(n, batch.slot(n)) for n, shown in enumerate(html) if shown is None]
-    missed: Counter[str] = Counter(reason_of(batch, found, n, slot, page) for n, slot in slots)
+    reasons = {n: reason_of(batch, found, n, slot, page) for n, slot in slots}
     for position, copy in enumerate(found.copies):
-        if html[position] is None and copy is not None and _is_stale(batch, found, position):
-            html[position] = None if _shows_purged(batch, copy, page) else copy.html
-            stale += html[position] is not None
+        if html[position] is not None or copy is None or not _is_stale(batch, found, position):
+            continue
+        if not _shows_purged(batch, copy, page):
+            html[position] = copy.html
+            stale.append(position)
     if stale:
         note_unstorable()
-    events = {Event.HIT: hits, Event.STALE_SERVED: stale, Event.MISSING: html.count(None)}
-    return Lookup(html, events, copies=found.copies, local=found.local, missed=missed)
+    events = {Event.HIT: hits, Event.STALE_SERVED: len(stale), Event.MISSING: html.count(None)}
+    return Lookup(
+        html, events, copies=found.copies, local=found.local, reasons=reasons, stale=stale
+    )
 
 
 def _shows_purged(batch: Batch, copy: Kept, page: Page) -> bool:

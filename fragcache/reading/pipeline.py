@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from django.utils.safestring import SafeString
 
@@ -28,8 +28,18 @@ from fragcache.transactions import is_committed
 logger = logging.getLogger("fragcache")
 
 
-def read(batch: Batch, page: Page, *, storable: bool = True) -> list[SafeString | None]:
-    """Return the HTML of instances by position, None for those that are not to be had."""
+def read(
+    batch: Batch,
+    page: Page,
+    *,
+    storable: bool = True,
+    tell: Callable[[Lookup, int], object] | None = None,
+) -> list[SafeString | None]:
+    """Return the HTML of instances by position, None for those that are not to be had.
+
+    ``tell`` is called with the lookup, when what was due is there, and the nanoseconds that it has
+    taken; not where nothing was looked for.
+    """
     note_axes(batch.fragment.axes)
     if is_bypassed(batch.fragment.name) and batch.fragment.is_local and not is_recording():
         return _unasked(batch, page)
@@ -42,6 +52,8 @@ def read(batch: Batch, page: Page, *, storable: bool = True) -> list[SafeString 
         if lookup.due:
             _fill(batch, lookup, page, storable=storable)
     finally:
+        if tell is not None:
+            tell(lookup, spent)
         # By now there may be more to say of why something was missed.
         count_lookup(batch, lookup, spent, page)
     if lookup.inner is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.utils.safestring import SafeString
@@ -32,5 +32,7 @@ class Lookup:
     copies: Sequence[Kept | None] = ()
     #: How many of the hits the process held.
     local: int = 0
-    #: Of a target, to which nothing is due: why what it misses is not there.
-    missed: Mapping[str, int] = field(default_factory=dict)
+    #: Of a target, to which nothing is due: why what it misses is not there, by position.
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    #: Of a target, the positions that show what is stale.
+    stale: Collection[int] = ()

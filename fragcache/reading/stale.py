@@ -45,6 +45,9 @@ def former(batch: Batch, slots: Sequence[Slot], seconds: float, page: Page) -> d
         and entry.tokens == slot.tokens
         and moment - _stale_since(entry, slot, moment) <= seconds * _SECOND
     }
+    for slot in wanted:
+        if slot.base in served:
+            slot.former_built_at = served[slot.base].built_at
     count_ages(batch, [entry.built_at for entry in served.values()])
     return {base: html_of(entry) for base, entry in served.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
@@ -24,7 +24,9 @@ from fragcache.digests import includes_digest, templates
 from fragcache.entry import Kind
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
 from fragcache.rendering import holes, leaks, showing
+from fragcache.tracing import Render, recording
 
+_NOTHING: Final[AbstractContextManager[None]] = nullcontext()
 _is_uncached: Final = ContextVar("fragcache_is_uncached", default=False)
 
 
@@ -159,11 +161,12 @@ def _render_marked(
     share = (began_next - began) // len(arguments)
     outputs = []
     with recorded() as recording:
-        for context in contexts:
+        for bound, context in zip(arguments, contexts, strict=True):
             began = began_next
             added_to = prepared()
             variables = {**live, **context, **added_to.variables}
-            marked, includes = templates.render(template, variables, around)
+            with _told(fragment, bound, share):
+                marked, includes = templates.render(template, variables, around)
             if added := added_to.added(fragment.name):
                 marked += recorder.added(added)
             html = recorder.cut(marked, fragment.name)
@@ -177,6 +180,19 @@ def _render_marked(
             cost = (share + began_next - began) // 1000
             outputs.append(_output(html, payload, cost, shown))
     return outputs
+
+
+def _told(
+    fragment: Fragment, arguments: tuple[Any, ...], context_time: int
+) -> AbstractContextManager[Any]:
+    if not (recording.is_on and recording.is_wanted()):
+        return _NOTHING
+    parameters = fragment.parameters
+    encoded = parameters.instance(arguments).encoded
+    text = parameters.text(arguments)
+    return recording.span(
+        Render(fragment=fragment.name, arguments=text, encoded=encoded, context_time=context_time)
+    )
 
 
 def _snapshots(fragment: Fragment, arguments: Sequence[tuple[Any, ...]]) -> list[Output]:

@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.template.base import Node
 from django.template.context import Context
 
 from fragcache import conf
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event, degrade
 from fragcache.exceptions import Leak
+from fragcache.positions import position_of
 from fragcache.rendering.side_effects import is_of_the_page, watched_side_effects
 
 #: What context processors put into every page, and is the visitor's or the request's.
@@ -237,14 +237,7 @@ def _place() -> str:
     """Return where in which template something is read, by what is being rendered."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if (compiled := frame.f_globals.get("__jinja_template__")) is not None:
-            line = compiled.get_corresponding_lineno(frame.f_lineno)
-            return f"{compiled.name or '<string>'}, line {line},"
-        node = frame.f_locals.get("self")
-        # By type(): isinstance() would ask lazy objects, which may be what is read.
-        token = getattr(node, "token", None) if issubclass(type(node), Node) else None
-        if token is not None:
-            name = getattr(getattr(node, "origin", None), "template_name", None) or "<string>"
-            return f"{name}, line {token.lineno},"
+        if (position := position_of(frame)) is not None:
+            return f"{position},"
         frame = frame.f_back
     return "its code"

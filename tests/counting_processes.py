@@ -55,7 +55,7 @@ def _check_metrics(sheets: Sheets) -> None:
         for name in ("counting.versioned", "counting.headed"):
             found = registry.get_sample_value("fragcache_hits_total", {"fragment": name})
             own = [sheet for (fragment, _axes), sheet in sheets.items() if fragment == name]
-            assert found == sum(sheet[Event.HIT] for sheet in own)
+            assert found == sum(sheet.get(Event.HIT, 0) for sheet in own)
         fold(int(time.time()) + GONE + 1)
     assert Totals.objects.count() == 1
 

@@ -52,7 +52,7 @@ _EVENTS: Final = tuple(event.value for event in Event if event not in _HAVE_COUN
 _REASONS: Final = {reason.value: reason.name.lower() for reason in Miss}
 
 #: Microseconds below which renders are counted: powers of two, where buckets of sheets begin.
-_RENDER_BOUNDS: Final = tuple(1 << power for power in range(6, 25, 2))
+_RENDER_BOUNDS: Final = tuple(1 << power for power in range(6, 25))
 _AGE_BOUNDS: Final = tuple(1 << power for power in range(20, 41, 2))
 
 

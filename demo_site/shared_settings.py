@@ -46,6 +46,7 @@ FRAGCACHE = {
 DEMO_API_KEY = os.environ.get("DEMO_API_KEY") or "demo-only-api-key"
 
 DEBUG = os.environ.get("DEMO_DEBUG") == "1"
+FRAGCACHE["DEBUG_COMMENTS"] = DEBUG
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *os.environ.get("DEMO_HOSTS", "").split()]
 
 # Language and time zone are axes of every fragment: both sites must agree on them.

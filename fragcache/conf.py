@@ -51,6 +51,8 @@ class Settings:
     BYPASS_UNWORTHY: bool = False
     #: Whether ``{% cache %}`` blocks of one name are one in all templates, as Django has it.
     SHARED_BLOCKS: bool = False
+    #: Whether pages say in comments what became of their fragments; with DEBUG alone.
+    DEBUG_COMMENTS: bool = False
     unknown: tuple[str, ...] = field(default=())
 
     @property

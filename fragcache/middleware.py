@@ -1,4 +1,7 @@
-"""``PagePrefetchMiddleware``: a page that was visited before costs one round trip, or none."""
+"""``PagePrefetchMiddleware``: a page that was visited before costs one round trip, or none.
+
+``ServerTimingMiddleware`` tells browsers what the fragments of a page have cost.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from fragcache import page
 from fragcache.bounded import Bounded
 from fragcache.page import Page
 from fragcache.reading.learning import Learned, learned_of, wish_for
+from fragcache.tracing import Totals, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +81,66 @@ class PagePrefetchMiddleware:
             yield
             if learned := learned_of(current):
                 self._pages.keep({place: learned, identity: learned})
+
+
+class ServerTimingMiddleware:
+    """Tells in the header ``Server-Timing`` what the fragments of a page have cost.
+
+    Put it before all that shows fragments. Whoever reads the header sees whether a page was in the
+    cache, and with it what others have visited: therefore it is sent in DEBUG alone, unless a
+    subclass says otherwise.
+    """
+
+    sync_capable: ClassVar[bool] = True
+    async_capable: ClassVar[bool] = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self._is_async:
+            return self._answered_later(request)
+        if not self.is_shown_to(request):
+            return cast("HttpResponseBase", self.get_response(request))
+        with record() as trace:
+            response = cast("HttpResponseBase", self.get_response(request))
+        return _timed(response, trace.totals())
+
+    def is_shown_to(self, request: HttpRequest) -> bool:
+        """Return whether this visitor may see timings; override it, as for staff alone."""
+        return settings.DEBUG
+
+    async def _answered_later(self, request: HttpRequest) -> HttpResponseBase:
+        if not self.is_shown_to(request):
+            return cast("HttpResponseBase", await self.get_response(request))
+        with record() as trace:
+            response = cast("HttpResponseBase", await self.get_response(request))
+        return _timed(response, trace.totals())
+
+
+def _timed(response: HttpResponseBase, totals: Totals) -> HttpResponseBase:
+    """Return the response with the header; times of it are in milliseconds."""
+    counts = ", ".join(
+        f"{number} {name if number == 1 else names}"
+        for number, name, names in (
+            (totals.hits, "hit", "hits"),
+            (totals.renders, "render", "renders"),
+            (totals.round_trips, "round trip", "round trips"),
+        )
+    )
+    own = ", ".join(
+        [
+            f'fragcache;dur={totals.duration / 1e6:.2f};desc="{counts}"',
+            f'fragcache_cache;dur={totals.waited / 1e6:.2f};desc="waiting for caches"',
+            f'fragcache_render;dur={totals.rendering / 1e6:.2f};desc="rendering fragments"',
+        ]
+    )
+    others = response.headers.get("Server-Timing")
+    response.headers["Server-Timing"] = f"{others}, {own}" if others else own
+    return response
 
 
 @contextmanager

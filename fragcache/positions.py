@@ -11,7 +11,7 @@ from django.template.base import Node
 #: What stands for the name of a template that was made of a text.
 UNNAMED: Final = "<string>"
 #: Packages whose code asks for nothing by itself.
-_BETWEEN: Final = frozenset({"asgiref", "django", "fragcache", "jinja2"})
+_BETWEEN: Final = sys.stdlib_module_names | {"asgiref", "django", "fragcache", "jinja2"}
 
 
 class Position(NamedTuple):

@@ -40,7 +40,7 @@ def test_the_settings_are_those_of_the_design() -> None:
         *("MONITORING_KEYS",),
         *("READ_ONLY_BATCHES", "RENEW_WITH", "STATEMENT_TIMEOUT", "LOCK", "QUEUE"),
         *("SHARED_BLOCKS", "ADDITIONS", "STATS", "BYPASS_UNWORTHY"),
-        *("API_KEYS", "SOURCE"),
+        *("API_KEYS", "SOURCE", "DEBUG_COMMENTS"),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from django.template import engines
 from django.utils import timezone
 
-from fragcache import Fragment, get_fragment, get_fragments, tracing
+from fragcache import Fragment, aget_fragment, get_fragment, get_fragments, tracing
 from fragcache.counters import Event, Miss
 from fragcache.tracing import Call, Outcome, Render, Span, recording
 from tests.fixtures import RoundTrips, any_cache, happened, in_request, on_target, reasons, warm
@@ -87,6 +88,13 @@ def test_positions_are_those_of_tags_and_of_code(outer: Fragment, artists: list[
     assert str(code_call.position).startswith(f"{__file__}, line ")
     inner = [one for one in code_call.walk() if isinstance(one, Call)][1:]
     assert [str(one.position) for one in inner] == ["outer.html, line 1", "outer.html, line 2"]
+
+
+def test_a_call_in_a_thread_of_async_code_has_no_position(greeting: Fragment) -> None:
+    async def show() -> None:
+        await aget_fragment(greeting, "Ada")
+
+    assert only_call(lambda: asyncio.run(show())).position is None
 
 
 def test_the_position_of_a_call_in_jinja2(jinja: Any, greeting: Fragment) -> None:

@@ -1,8 +1,9 @@
 import os
+from importlib.util import find_spec
 
 from common.database import database
 from shared_settings import *  # noqa: F403
-from shared_settings import DEMO_API_KEY, VAR_DIR
+from shared_settings import DEBUG, DEMO_API_KEY, VAR_DIR
 
 SECRET_KEY = os.environ.get("DEMO_SOURCE_SECRET_KEY") or "demo-only-secret-key-of-the-source"
 DATABASES = {"default": database(os.environ.get("DEMO_DATABASE_URL"), VAR_DIR / "source.sqlite3")}
@@ -26,6 +27,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "fragcache.middleware.ServerTimingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -48,3 +50,14 @@ TEMPLATES = [
         },
     },
 ]
+if DEBUG and find_spec("debug_toolbar"):
+    INSTALLED_APPS.append("debug_toolbar")
+    MIDDLEWARE.insert(0, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    INTERNAL_IPS = ["127.0.0.1", "::1"]
+    DEBUG_TOOLBAR_PANELS = [
+        "fragcache.contrib.debug_toolbar.FragcachePanel",
+        "debug_toolbar.panels.timer.TimerPanel",
+        "debug_toolbar.panels.sql.SQLPanel",
+        "debug_toolbar.panels.templates.TemplatesPanel",
+        "debug_toolbar.panels.cache.CachePanel",
+    ]

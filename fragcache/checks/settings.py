@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
 
 from fragcache import conf
@@ -43,6 +44,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         *_wrong_kinds(given, "ADDITIONS", Addition),
         *_wrong_renewals(given),
         *_wrong_stats(given),
+        *_unheeded_comments(given),
         *wrong_lock(given.get("LOCK", "cache")),
     ]
 
@@ -91,7 +93,10 @@ def _wrong_lists(given: dict[str, Any]) -> Iterator[CheckMessage]:
 
 
 def _wrong_values(given: dict[str, Any]) -> Iterator[CheckMessage]:
-    for name in ("ENABLED", "READ_ONLY", "READ_ONLY_BATCHES", "SHARED_BLOCKS", "BYPASS_UNWORTHY"):
+    for name in (
+        *("ENABLED", "READ_ONLY", "READ_ONLY_BATCHES", "SHARED_BLOCKS", "BYPASS_UNWORTHY"),
+        *("DEBUG_COMMENTS",),
+    ):
         if not isinstance(given.get(name, True), bool):
             yield Error(
                 f"FRAGCACHE[{name!r}] is {given[name]!r}, not True or False.",
@@ -150,6 +155,15 @@ def _wrong_stats(given: dict[str, Any]) -> Iterator[CheckMessage]:
             f"FRAGCACHE['STATS'] is {value!r}, which says nowhere to keep counts.",
             hint=f"Use one of {', '.join(map(repr, conf.KEPT_STATS))}.",
             id="fragcache.E004",
+        )
+
+
+def _unheeded_comments(given: dict[str, Any]) -> Iterator[CheckMessage]:
+    if given.get("DEBUG_COMMENTS") is True and not django_settings.DEBUG:
+        yield CheckWarning(
+            "FRAGCACHE['DEBUG_COMMENTS'] is True, and DEBUG is False: no comments are written.",
+            hint="They tell visitors what arguments and caches there are. Set it where DEBUG is.",
+            id="fragcache.W015",
         )
 
 

@@ -62,7 +62,7 @@ class _Told:
         slot = self._lookup.due.get(position)
         encoded = self._batch.arguments[position]
         arguments = _text(self._batch, position)
-        size = len(html or "")
+        size = len((html or "").encode("utf-8", "surrogatepass"))
         if slot is not None:
             return self._due(slot, arguments, size, is_there=html is not None)
         if html is None:
@@ -122,7 +122,7 @@ def _unasked(call: Call, batch: Batch, html: list[SafeString | None]) -> list[Sh
         else Shown(
             _text(batch, position),
             Outcome.RENDERED,
-            size=len(text),
+            size=len(text.encode("utf-8", "surrogatepass")),
             is_stored=False,
             render=renders.get(batch.arguments[position]),
         )

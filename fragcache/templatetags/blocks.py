@@ -15,7 +15,7 @@ from django.template.exceptions import TemplateSyntaxError
 from django.template.loader_tags import BlockNode
 
 from fragcache.additions import prepared
-from fragcache.blocks import Block, Options, shown_block, shown_unstored
+from fragcache.blocks import Block, Options, shown_block, shown_unstored, token_name
 from fragcache.digests.templates import (
     Closure,
     closure_of_nodes,
@@ -27,6 +27,7 @@ from fragcache.digests.templates import (
 from fragcache.rendering.holes import live_variables, recorder
 from fragcache.rendering.leaks import Guard, request_of, watched
 from fragcache.suggestions import did_you_mean
+from fragcache.templatetags import comments
 
 #: What the tag takes by name.
 OPTIONS: Final = ("using", "version", "stale_while_revalidate", "vary_on", "shared")
@@ -75,8 +76,17 @@ class CacheNode(Node):
         self.timeout = timeout
         self.values = values
         self.options = options
+        self.is_commented = comments.are_wanted()
 
     def render(self, context: Context) -> str:
+        if not self.is_commented:
+            return self._shown(context)
+        return comments.commented(lambda: [self._shown(context)], self._is_own)[0]
+
+    def _is_own(self, fragment: str) -> bool:
+        return fragment.endswith(token_name(self.fragment_name).fragment)
+
+    def _shown(self, context: Context) -> str:
         undefined: list[str] = []
         values = [resolve_argument(value, context, undefined) for value in self.values]
         options = self._options(context, undefined)

@@ -18,6 +18,7 @@ from fragcache.digests.templates import SHOWN_FRAGMENT, resolve_argument
 from fragcache.exceptions import InvalidArguments
 from fragcache.reading import prefetch_shown, shown_fragments
 from fragcache.rendering.leaks import request_of
+from fragcache.templatetags import comments
 from fragcache.templatetags.blocks import CacheNode, parsed_cache
 from fragcache.templatetags.holes import NocacheNode, parsed_nocache
 
@@ -41,6 +42,7 @@ class FragmentNode(Node):
         self.args = args
         self.kwargs = kwargs
         self.target = target
+        self.is_commented = target is None and comments.are_wanted()
         if not isinstance(name.var, Variable):
             setattr(self, SHOWN_FRAGMENT, str(name.var))
 
@@ -52,6 +54,9 @@ class FragmentNode(Node):
     def shown(self, context: Context, items: Sequence[Any], undefined: list[str]) -> list[str]:
         """Return the HTML of the instances, "" for those that are not to be had."""
         call = partial(shown_fragments, page_context=lambda: context)
+        if self.is_commented:
+            show = partial(self.read, call, context, items, undefined)
+            return comments.commented(show, comments.anything)
         return self.read(call, context, items, undefined)
 
     def read(

@@ -22,12 +22,16 @@ class Outcome(StrEnum):
     AWAITED = "awaited"
     #: A stale entry, in its stead.
     STALE = "stale"
-    #: Nothing: there is no such row, it could not be rendered, or a source does not publish it.
+    #: Nothing at all: there is no such row, or a source does not publish it.
     NOTHING = "nothing"
 
     @property
     def is_hit(self) -> bool:
         return self in {Outcome.HIT_LOCAL, Outcome.HIT_CACHE}
+
+    @property
+    def words(self) -> str:
+        return self.value.replace("_", " ")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -86,12 +90,17 @@ class Shown(NamedTuple):
     miss: str = ""
     #: Microseconds since what is shown was made; None for what is new.
     age: int | None = None
-    #: Characters of HTML.
+    #: Bytes of HTML.
     size: int = 0
     #: Whether the cache keeps it now; None where the page did not render it.
     is_stored: bool | None = None
     #: It may be another call's: what was prefetched together is rendered together.
     render: Render | None = None
+
+    @property
+    def why(self) -> str:
+        """Why it was no hit, in words."""
+        return self.miss.removeprefix("miss_").replace("_", " ")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

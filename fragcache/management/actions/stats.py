@@ -15,6 +15,7 @@ from fragcache.counters import Miss
 from fragcache.exceptions import CountsUnavailable, UnknownFragment
 from fragcache.management.actions.stating import caches_described, stats_lines
 from fragcache.management.tables import write_table
+from fragcache.readable import time_text
 from fragcache.stats.history import SPANS
 from fragcache.stats.ledger import Account, accounts
 from fragcache.suggestions import did_you_mean
@@ -144,13 +145,13 @@ def _row(account: Account, *, by_axes: bool) -> dict[str, Any]:
             f"{_in_words(reason)} {times:,}" for reason, times in _largest_first(account)
         ),
         "renders": f"{account.renders:,}",
-        "p50": _time(account.render_p50),
-        "p95": _time(account.render_p95),
-        "lookup": _time(account.lookup),
-        "age p50": _time(account.age_p50),
-        "age p99": _time(account.age_p99),
+        "p50": time_text(account.render_p50),
+        "p95": time_text(account.render_p95),
+        "lookup": time_text(account.lookup),
+        "age p50": time_text(account.age_p50),
+        "age p99": time_text(account.age_p99),
         "errors": account.errors or None,
-        "saved/h": "" if saved is None else f"{'-' if saved < 0 else ''}{_time(abs(saved))}",
+        "saved/h": "" if saved is None else f"{'-' if saved < 0 else ''}{time_text(abs(saved))}",
         "verdict": account.verdict.value,
     }
 
@@ -180,18 +181,6 @@ def _in_words(reason: Miss) -> str:
 
 def _rounded(measure: float | None) -> float | None:
     return None if measure is None else round(measure, 9)
-
-
-def _time(seconds: float | None) -> str:
-    """Return seconds as people say them: "1.2 ms", "3 min"."""
-    if seconds is None:
-        return ""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    if seconds >= 1:
-        return f"{seconds:.3g} s"
-    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"
 
 
 def _seconds(text: str) -> float:

@@ -27,6 +27,8 @@ class Settings:
     SECRET_KEYS: Sequence[str] = ()
     #: What requests for contexts are signed with; empty: SECRET_KEYS.
     API_KEYS: Sequence[str] = ()
+    #: Who has one of them may see metrics and details of health, and nothing else.
+    MONITORING_KEYS: Sequence[str] = ()
     #: The site that is asked for contexts: {"URL": ..., "KEY": ..., "TIMEOUT": seconds}.
     SOURCE: Mapping[str, Any] | None = None
     TIMEOUT: float | None = 86_400

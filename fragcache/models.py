@@ -13,6 +13,7 @@ from fragcache.touching.querysets import TouchedManager, TouchedQuerySet
 __all__ = [
     "Counts",
     "FragmentCache",
+    "Totals",
     "TouchField",
     "TouchedManager",
     "TouchedModel",
@@ -184,3 +185,22 @@ class Counts(models.Model):
 
     def __str__(self) -> str:
         return f"{self.began}, {self.seconds} s: {self.process}"
+
+
+class Totals(models.Model):
+    """What one process has counted since it began, or many that are gone; written by ``stats``."""
+
+    #: As in ``Counts``, or "gone:" and a number.
+    process = models.CharField(_("process"), max_length=100, unique=True)
+    #: In seconds since 1970 UTC.
+    written_at = models.BigIntegerField(_("written at"))
+    #: As in ``Counts``, without axis values.
+    sheets = models.JSONField(_("sheets"), default=list)
+
+    class Meta:
+        verbose_name = _("totals")
+        verbose_name_plural = _("totals")
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.process

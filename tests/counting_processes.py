@@ -6,13 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections import Counter
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
+from fragcache.contrib.prometheus import FragcacheCollector
 from fragcache.counters import Event, Miss
-from fragcache.models import Counts
+from fragcache.models import Counts, Totals
 from fragcache.stats.keeping import Sheets, add, unpacked
+from fragcache.stats.totals import GONE, fold
 from tests.lines import ROOT
 
 PROCESSES = 4
@@ -36,9 +41,23 @@ def check(requests: int, backend: str, location: str, database: str) -> Counter[
             renders[label] = sheet[Event.RENDERED]
     assert counted == asked
     assert renders == rendered == missed
+    _check_metrics(sheets)
     # Each process has a child, and both have rows of their own.
     assert len({process for process, _sheets in rows}) == 2 * PROCESSES
     return _sum(sheets.values())
+
+
+def _check_metrics(sheets: Sheets) -> None:
+    """Check that any process tells Prometheus of all of them, also when they are long gone."""
+    for _time in range(2):
+        registry = CollectorRegistry()
+        registry.register(FragcacheCollector())
+        for name in ("counting.versioned", "counting.headed"):
+            found = registry.get_sample_value("fragcache_hits_total", {"fragment": name})
+            own = [sheet for (fragment, _axes), sheet in sheets.items() if fragment == name]
+            assert found == sum(sheet.get(Event.HIT, 0) for sheet in own)
+        fold(int(time.time()) + GONE + 1)
+    assert Totals.objects.count() == 1
 
 
 def address_of(database: dict[str, Any]) -> str:

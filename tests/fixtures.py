@@ -19,7 +19,7 @@ from django.test import override_settings
 from fragcache import Fragment, counters, registry, tokens
 from fragcache.backends.generic import adapt
 from fragcache.counters import Event, Miss
-from fragcache.models import Counts
+from fragcache.models import Counts, Totals
 from fragcache.store import Store
 from fragcache.warming import Plan, Report, Run, Status
 from tests.block_pages import Counter
@@ -278,3 +278,4 @@ def happened(event: Event, fragment: str | None = None) -> int:
 def no_counts(db: None) -> None:
     """Nothing was counted yet; processes of other tests have written what they counted."""
     Counts.objects.all().delete()
+    Totals.objects.all().delete()

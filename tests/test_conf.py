@@ -37,6 +37,7 @@ def test_the_settings_are_those_of_the_design() -> None:
     assert set(NAMES) == {
         *("ENABLED", "CACHE_ALIAS", "SECRET_KEYS", "TIMEOUT", "READ_ONLY", "AXES"),
         *("LOCAL_MAX_BYTES", "INVALIDATION_LAG", "PAGE_BUDGET"),
+        *("MONITORING_KEYS",),
         *("READ_ONLY_BATCHES", "RENEW_WITH", "STATEMENT_TIMEOUT", "LOCK", "QUEUE"),
         *("SHARED_BLOCKS", "ADDITIONS", "STATS", "BYPASS_UNWORTHY"),
         *("API_KEYS", "SOURCE", "DEBUG_COMMENTS"),

@@ -31,7 +31,9 @@ LAYERS: dict[str, str] = {
         "additions blocks bubbling contexts dependencies explaining invalidation "
         "reading rendering slots stats tombstones verifying warming"
     ),
-    "shells": "admin apps checks contrib management middleware templatetags testing urls views",
+    "shells": (
+        "admin apps checks contrib management middleware monitoring templatetags testing urls views"
+    ),
 }
 ORDER = list(LAYERS)
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules.split()}

@@ -79,6 +79,7 @@ def _wrong_lists(given: dict[str, Any]) -> Iterator[CheckMessage]:
     for name, hint in (
         ("SECRET_KEYS", "Write a list: the first key seals, all of them verify."),
         ("API_KEYS", "Write a list: the first key signs, all of them verify."),
+        ("MONITORING_KEYS", "Write a list of long random texts."),
         ("AXES", "Write a list of dotted paths."),
         ("ADDITIONS", "Write a list of dotted paths."),
     ):

@@ -40,7 +40,7 @@ def signing_keys() -> list[str]:
     """Return the keys of requests: the first signs, all of them verify."""
     settings = conf.settings()
     # Django's SECRET_KEY is shared with nobody.
-    return _listed(settings.API_KEYS) or _listed(settings.SECRET_KEYS)
+    return listed(settings.API_KEYS) or listed(settings.SECRET_KEYS)
 
 
 def signed(key: str, method: str, path: str, body: bytes) -> str:
@@ -53,26 +53,19 @@ def verdict(header: str, method: str, path: str, body: bytes) -> Verdict:
     """Return what is thought of a request by its header ``Authorization``."""
     scheme, _space, given = header.partition(" ")
     if scheme.lower() == BEARER.lower():
-        is_known = _is_one_of(given, _listed(conf.settings().API_KEYS))
+        is_known = is_one_of(given, listed(conf.settings().API_KEYS))
         return Verdict.GRANTED if is_known else Verdict.UNKNOWN
     moment, _colon, mac = given.partition(":")
     if scheme.lower() != SCHEME.lower() or not (moment.isascii() and moment.isdecimal()):
         return Verdict.UNKNOWN
-    if not _is_one_of(mac, [_mac(key, method, path, moment, body) for key in signing_keys()]):
+    if not is_one_of(mac, [_mac(key, method, path, moment, body) for key in signing_keys()]):
         return Verdict.UNKNOWN
     # As text, since it may have more digits than int() takes.
     is_timely = len(moment) < 12 and abs(time.time() - int(moment)) <= WINDOW
     return Verdict.GRANTED if is_timely else Verdict.UNTIMELY
 
 
-def _mac(key: str, method: str, path: str, moment: str, body: bytes) -> str:
-    """Return the signature; the body is hashed, so that no other part can pass for it."""
-    own = hmac.digest(key.encode(), _PURPOSE, "sha256")
-    parts = [method, path, moment, hashlib.sha256(body).hexdigest()]
-    return hmac.new(own, "\n".join(parts).encode(), "sha256").hexdigest()
-
-
-def _is_one_of(given: str, known: Sequence[str]) -> bool:
+def is_one_of(given: str, known: Sequence[str]) -> bool:
     """Whether a text is among others, in a time that tells nothing of them."""
     digest = hashlib.sha256(given.encode(errors="surrogateescape")).digest()
     is_one = False
@@ -81,9 +74,16 @@ def _is_one_of(given: str, known: Sequence[str]) -> bool:
     return is_one
 
 
-def _listed(texts: Any) -> list[str]:
+def listed(texts: Any) -> list[str]:
     """Return keys as a list: one text is one key; `manage.py check` says that it is no list."""
     if isinstance(texts, str):
         texts = [texts]
     is_list = isinstance(texts, list | tuple)
     return [text for text in texts if isinstance(text, str) and text] if is_list else []
+
+
+def _mac(key: str, method: str, path: str, moment: str, body: bytes) -> str:
+    """Return the signature; the body is hashed, so that no other part can pass for it."""
+    own = hmac.digest(key.encode(), _PURPOSE, "sha256")
+    parts = [method, path, moment, hashlib.sha256(body).hexdigest()]
+    return hmac.new(own, "\n".join(parts).encode(), "sha256").hexdigest()

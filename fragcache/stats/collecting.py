@@ -18,7 +18,7 @@ from typing import Final
 from django.db import connections
 
 from fragcache import conf
-from fragcache.stats import bypass, ledger, retention
+from fragcache.stats import bypass, ledger, retention, totals
 from fragcache.stats.keeping import database, keeper
 
 logger = logging.getLogger("fragcache")
@@ -79,6 +79,7 @@ class Collector:
                     if not is_last and time.monotonic() >= tidy_at:
                         tidy_at = time.monotonic() + retention.INTERVAL
                         retention.tidy(int(time.time()))
+                        totals.fold(int(time.time()))
                     bypass.refresh(ledger.unworthy)
             except Exception as error:
                 logger.debug("Counts are not kept in order.", exc_info=error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from django import db
@@ -61,11 +62,13 @@ def steps(seconds: int, *, step: int = MINUTE, now: int | None = None) -> list[S
     return [Step(began, found[began]) for began in sorted(found)]
 
 
-def _rows(seconds: int, now: int | None) -> Iterator[tuple[int, Sheets]]:
-    moment = int(time.time()) if now is None else now
-    # A span of hours begins with a whole one, unless all of its minutes are there.
-    unit = MINUTE if seconds <= MINUTES_KEPT else HOUR
-    began = (moment - seconds) // unit * unit
+@contextmanager
+def readable() -> Iterator[str]:
+    """Name the database of counts, for reading them.
+
+    Raises:
+        CountsUnavailable: there are none, or they cannot be read.
+    """
     if conf.settings().STATS != "database":
         raise CountsUnavailable(
             f"FRAGCACHE['STATS'] is {conf.settings().STATS!r}: each process knows its own counts "
@@ -75,13 +78,22 @@ def _rows(seconds: int, now: int | None) -> Iterator[tuple[int, Sheets]]:
         alias = database()
         if alias is None:
             raise CountsUnavailable("Counts are kept in the database, and this site has none.")
-        rows = Counts.objects.using(alias).filter(began__gte=began, began__lte=moment)
-        found = rows.values_list("began", "sheets").order_by("began")
-        for at, sheets in found.iterator(_ROWS_AT_ONCE):
-            yield at, unpacked(sheets)
+        yield alias
     except (db.Error, ImproperlyConfigured, ConnectionDoesNotExist) as error:
         said = str(error).strip().partition("\n")[0].removesuffix(".")
         raise CountsUnavailable(
             f"The counts cannot be read: {said}. If the table is missing, `manage.py migrate "
             "fragcache` makes it."
         ) from error
+
+
+def _rows(seconds: int, now: int | None) -> Iterator[tuple[int, Sheets]]:
+    moment = int(time.time()) if now is None else now
+    # A span of hours begins with a whole one, unless all of its minutes are there.
+    unit = MINUTE if seconds <= MINUTES_KEPT else HOUR
+    began = (moment - seconds) // unit * unit
+    with readable() as alias:
+        rows = Counts.objects.using(alias).filter(began__gte=began, began__lte=moment)
+        found = rows.values_list("began", "sheets").order_by("began")
+        for at, sheets in found.iterator(_ROWS_AT_ONCE):
+            yield at, unpacked(sheets)

@@ -3,6 +3,7 @@
 Each process has one row for each minute in which it counted something, which it writes again with
 all that it has counted in that minute: a row has one writer, and a write that is repeated, since
 nobody knows whether it succeeded, counts nothing twice. ``retention`` makes hours of the minutes.
+What it has counted since it began is in a row of its own, of which ``totals`` makes counters.
 """
 
 from __future__ import annotations
@@ -62,6 +63,43 @@ def database() -> str | None:
     return None if engine == "django.db.backends.dummy" else alias
 
 
+class Running:
+    """All that this process has counted, as it writes it to a row of its own."""
+
+    def __init__(self, process: str) -> None:
+        self._process = self._named = process
+        self._sheets: Sheets = {}
+        #: As they were last written, by what is known of it.
+        self._written: Sheets = {}
+        self._rest: Sheets = self._sheets
+
+    def add(self, counted: Mapping[Label, Sheet]) -> None:
+        """Add what was counted, whatever its axis values were."""
+        for (name, _axes), sheet in counted.items():
+            add(self._sheets, {(name, ""): sheet})
+
+    def write(self, alias: str) -> None:
+        """Write it in the transaction that is open; ``confirm`` when that has succeeded."""
+        from fragcache.models import Totals
+
+        rows, moment = Totals.objects.using(alias), int(time.time())
+        self._rest, self._named = self._sheets, self._process
+        row = {"written_at": moment, "sheets": packed(self._rest)}
+        if rows.filter(process=self._named).update(**row):
+            return
+        if self._written:
+            # Its row was taken for that of a process that is gone: what it had is counted there.
+            self._rest = _without(self._sheets, self._written)
+            self._named = f"{self._process.rpartition(':')[0]}:{secrets.token_hex(4)}"
+            row["sheets"] = packed(self._rest)
+        rows.create(process=self._named, **row)
+
+    def confirm(self) -> None:
+        """Note that what ``write`` has written is there."""
+        self._process, self._sheets = self._named, self._rest
+        self._written = {label: dict(sheet) for label, sheet in self._rest.items()}
+
+
 class Keeper:
     """What this process has counted, until it is written."""
 
@@ -80,6 +118,7 @@ class Keeper:
         self._minutes: dict[int, Sheets] = {}
         self._unsaved: set[int] = set()
         self._latest = 0
+        self._running = Running(self.process)
 
     def flush(self) -> bool:
         """Write what was counted; return whether nothing is left. Raises nothing.
@@ -105,6 +144,7 @@ class Keeper:
     def _take(self, minute: int) -> None:
         if taken := counters.take():
             add(self._minutes.setdefault(minute, {}), taken)
+            self._running.add(taken)
             self._unsaved.add(minute)
         for oldest in sorted(self._unsaved)[:-UNSAVED]:
             self._unsaved.discard(oldest)
@@ -123,6 +163,8 @@ class Keeper:
                 mine = {"began": minute, "seconds": MINUTE, "process": self.process}
                 if not rows.filter(**mine).update(sheets=sheets):
                     rows.create(**mine, sheets=sheets)
+            self._running.write(alias)
+        self._running.confirm()
 
     def _complain(self, error: Exception) -> None:
         said = str(error).strip().partition("\n")[0].removesuffix(".")
@@ -134,6 +176,19 @@ class Keeper:
             'makes it; FRAGCACHE["STATS"] = "process" does without.',
             said,
         )
+
+
+def _without(sheets: Sheets, taken: Sheets) -> Sheets:
+    """Return what sheets have beyond those that were taken from them."""
+    rest = {
+        label: {
+            name: times - taken.get(label, {}).get(name, 0)
+            for name, times in sheet.items()
+            if times != taken.get(label, {}).get(name, 0)
+        }
+        for label, sheet in sheets.items()
+    }
+    return {label: sheet for label, sheet in rest.items() if sheet}
 
 
 keeper: Final = Keeper()

@@ -11,7 +11,7 @@ tells each span of the process as it begins and ends::
 
 from fragcache.positions import Position
 from fragcache.tracing.recording import Listener, leave, listen, record
-from fragcache.tracing.spans import Call, Outcome, Render, Shown, Span, Totals, Trace
+from fragcache.tracing.spans import Call, Outcome, Render, Shown, Span, Totals, Trace, Warming
 
 __all__ = [
     "Call",
@@ -23,6 +23,7 @@ __all__ = [
     "Span",
     "Totals",
     "Trace",
+    "Warming",
     "leave",
     "listen",
     "record",

@@ -103,7 +103,7 @@ def note_round_trip(nanoseconds: int) -> None:
 
 
 def _keep(made: Span) -> None:
-    if made.parent is not None:
+    if made.parent is not None and made.parent.has_children:
         made.parent.children.append(made)
     for trace in _traces.get():
         if made.parent is trace.within:

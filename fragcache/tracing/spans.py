@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from fragcache.positions import Position
 
@@ -37,6 +37,9 @@ class Outcome(StrEnum):
 @dataclass(slots=True, eq=False, kw_only=True)
 class Span:
     """A stretch of time; times are in nanoseconds."""
+
+    #: Whether what is done in it is kept with it.
+    has_children: ClassVar[bool] = True
 
     #: The name of the fragment.
     fragment: str
@@ -111,6 +114,20 @@ class Call(Span):
     lookup: int = 0
     #: In the order in which they were asked for; empty until it is known, and after an error.
     shown: list[Shown] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Warming(Span):
+    """A batch of a warm run, or, without the name of a fragment, the run."""
+
+    #: It may have millions.
+    has_children: ClassVar[bool] = False
+
+    axes: Mapping[str, Any] = field(default_factory=dict)
+    #: As in the report: {"planned": 500, "fresh": 480, ...}; empty until it has ended.
+    counts: Mapping[str, int] = field(default_factory=dict)
+    #: How a run ended: "ok", "failed", ...
+    status: str = ""
 
 
 class Totals(NamedTuple):

@@ -45,6 +45,13 @@ class Tally:
         """How many that were due have not been dealt with."""
         return max(0, self.due - self.rendered - self.failed)
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The counts by name, without the seconds."""
+        found: dict[str, int] = asdict(self)
+        del found["seconds"]
+        return found
+
     def include(self, other: Tally) -> None:
         """Add the counts of a part."""
         for part in fields(Tally):

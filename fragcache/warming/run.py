@@ -9,6 +9,7 @@ from fragcache import transactions
 from fragcache.arguments import Instance
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, TransactionOpen
+from fragcache.tracing import Warming, recording
 from fragcache.warming.allowance import Bounds
 from fragcache.warming.crews import Alone, Crew, Done
 from fragcache.warming.due import Rank
@@ -47,6 +48,15 @@ class Run:
                 "Fragments are not warmed inside of a transaction: what it has written may be "
                 "rolled back. Call warm_fragments after its end."
             )
+        if not (recording.is_on and recording.is_wanted()):
+            return self._execute()
+        with recording.span(Warming(fragment="")) as span:
+            try:
+                return self._execute()
+            finally:
+                span.counts, span.status = self.report.totals.numbers, str(self.report.status)
+
+    def _execute(self) -> Report:
         self._bounds = self.plan.bounds
         try:
             with self.crew.at_work(self._bounds, self.on_due, self.is_stopped) as crew:

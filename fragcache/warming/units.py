@@ -19,6 +19,7 @@ from fragcache.entry import Entry
 from fragcache.keys import base_key, encode_axes
 from fragcache.slots import Slot
 from fragcache.store import Store, store
+from fragcache.tracing import Warming, recording
 from fragcache.versions import Version
 from fragcache.warming.allowance import Allowance
 from fragcache.warming.due import Rank, ranked
@@ -95,6 +96,18 @@ def warm(
     Raises:
         CacheUnavailable: the cache does not answer.
     """
+    if not (recording.is_on and recording.is_wanted()):
+        return _warm(unit, allowance, on_due)
+    span = Warming(fragment=unit.fragment.name, axes=dict(unit.axis_values))
+    with recording.span(span):
+        outcome = _warm(unit, allowance, on_due)
+        span.counts = outcome.tally.numbers
+    return outcome
+
+
+def _warm(
+    unit: Unit, allowance: Allowance, on_due: Callable[[Fragment, Instance], None] | None
+) -> Outcome:
     outcome = Outcome()
     with axes.activated(unit.axis_values):
         due = [(form, _due(form, unit, outcome)) for form in forms_of(unit.fragment)]

@@ -1,0 +1,1 @@
+"""What monitors and load balancers ask: ``path("...", include("fragcache.monitoring.urls"))``."""

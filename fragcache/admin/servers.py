@@ -1,0 +1,63 @@
+"""The page of the servers: whether they answer, how full they are, and what they drop."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from fragcache.admin.pages import page
+from fragcache.backends import ServerStats
+from fragcache.backends.figures import Figures, figures_of
+from fragcache.stats.servers import Servers, all_servers
+
+if TYPE_CHECKING:
+    from fragcache.admin.overview import FragmentCacheAdmin
+
+
+@page("servers/", name="servers")
+def servers(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
+    """Show each server of each cache alias, within a second."""
+    context = {
+        **admin.admin_site.each_context(request),
+        "title": _("Servers"),
+        "opts": admin.opts,
+        "caches": [_described(found) for found in all_servers()],
+    }
+    return TemplateResponse(request, "admin/fragcache/servers.html", context)
+
+
+class Row(NamedTuple):
+    """What the page says of one server."""
+
+    stats: ServerStats
+    figures: Figures
+    #: How much of its memory is used; None where there is no bound, or it does not tell.
+    percent_used: int | None
+    percent_hit: float | None
+    began: datetime | None
+
+
+def _described(found: Servers) -> dict[str, Any]:
+    return {
+        "deployment": found.deployment,
+        "can_tell": found.can_tell,
+        "problem": found.problem,
+        "rows": [_row(stats) for stats in found.found],
+    }
+
+
+def _row(stats: ServerStats) -> Row:
+    figures = figures_of(stats)
+    ratio, uptime = figures.hit_ratio, figures.uptime
+    return Row(
+        stats,
+        figures,
+        round(100 * figures.used / figures.limit) if figures.used and figures.limit else None,
+        None if ratio is None else round(100 * ratio, 1),
+        None if uptime is None else timezone.now() - timedelta(seconds=uptime),
+    )

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from fragcache import invalidation
 from fragcache.admin import clearing, warming
@@ -44,7 +44,7 @@ def invalidate(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     return confirmed(admin, request, question, _invalidate)
 
 
-@page("clear/", name="clear", permission="clear_fragments")
+@page("clear/", name="clear", permission="clear_fragments", label=gettext_lazy("Clear all"))
 @transaction.non_atomic_requests
 def clear(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     """Invalidate all instances of all fragments and blocks."""

@@ -13,10 +13,10 @@ from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from fragcache import conf, registry
+from fragcache.admin.pages import shown
 from fragcache.exceptions import FragcacheError
 from fragcache.models import FragmentCache
 from fragcache.stats.answering import aliases
@@ -65,17 +65,18 @@ def confirmed(
             _log(request, done)
             messages.add_message(request, done.level, done.text)
             return HttpResponseRedirect(_next(admin, request))
-    context = {
-        **admin.admin_site.each_context(request),
-        "title": question.title,
-        "opts": admin.opts,
-        "question": question,
-        "form": form,
-        "names": [fragment.name for fragment in registry.all_fragments()],
-        "is_read_only": conf.settings().READ_ONLY,
-        "deployments": [deployment(store(alias)) for alias in aliases()],
-    }
-    return TemplateResponse(request, "admin/fragcache/confirm.html", context)
+    return shown(
+        admin,
+        request,
+        "admin/fragcache/confirm.html",
+        title=question.title,
+        question=question,
+        form=form,
+        names=[fragment.name for fragment in registry.all_fragments()],
+        is_read_only=conf.settings().READ_ONLY,
+        deployments=[deployment(store(alias)) for alias in aliases()],
+        back=_next(admin, request),
+    )
 
 
 def _next(admin: FragmentCacheAdmin, request: HttpRequest) -> str:

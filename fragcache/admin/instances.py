@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from fragcache import axes, deadline, registry
 from fragcache.admin.forms import InstanceForm
-from fragcache.admin.pages import page
+from fragcache.admin.pages import page, shown
 from fragcache.entry import Kind
 from fragcache.exceptions import FragcacheError
 from fragcache.explaining import Explanation, explain
@@ -33,29 +33,31 @@ _POLICY = (
 )
 
 
-@page("instance/", name="instance")
+@page("instance/", name="instance", label=_("Instance"))
 @transaction.non_atomic_requests  # a query of the site's that fails breaks none of Django's
-def instance(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
+def show_instance(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     """Explain the instance that the address names, and show it in a frame."""
     form = InstanceForm(request.GET if "fragment" in request.GET else None, request)
     explanation = _explained(form) if form.is_valid() else None
-    context = {
-        **admin.admin_site.each_context(request),
-        "title": _("Instance"),
-        "opts": admin.opts,
-        "form": form,
-        "names": [fragment.name for fragment in registry.all_fragments()],
-        "explanation": explanation,
-        "deployment": deployment(form.cache) if explanation else None,
-        "has_preview": explanation is not None and _is_html(explanation),
-        "query": request.GET.urlencode(),
-    }
-    return TemplateResponse(request, "admin/fragcache/instance.html", context)
+    has_preview = explanation is not None and _is_html(explanation)
+    may_invalidate = request.user.has_perm("fragcache.invalidate_fragments")
+    return shown(
+        admin,
+        request,
+        "admin/fragcache/instance.html",
+        title=_("Instance"),
+        form=form,
+        names=[fragment.name for fragment in registry.all_fragments()],
+        explanation=explanation,
+        deployment=deployment(form.cache) if explanation else None,
+        preview=_address(admin, request, "preview") if has_preview else "",
+        invalidate=_address(admin, request, "invalidate") if may_invalidate else "",
+    )
 
 
 @page("instance/preview/", name="preview")
 @transaction.non_atomic_requests
-def preview(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
+def show_preview(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     """Return the HTML that is stored, as a document that can do nothing."""
     form = InstanceForm(request.GET, request)
     found = _explained(form) if form.is_valid() else None
@@ -71,6 +73,12 @@ def preview(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _address(admin: FragmentCacheAdmin, request: HttpRequest, name: str) -> str:
+    """Return where another page is about the same instance."""
+    address = reverse(f"admin:fragcache_{name}", current_app=admin.admin_site.name)
+    return f"{address}?{request.GET.urlencode()}"
 
 
 def _explained(form: InstanceForm) -> Explanation | None:

@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from fragcache.admin.pages import page
+from fragcache.admin.pages import page, shown
 from fragcache.backends import ServerStats
 from fragcache.backends.figures import Figures, figures_of
 from fragcache.stats.servers import Servers, all_servers
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
     from fragcache.admin.overview import FragmentCacheAdmin
 
 
-@page("servers/", name="servers")
-def servers(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
+@page("servers/", name="servers", label=_("Servers"))
+def show_servers(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     """Show each server of each cache alias, within a second."""
-    context = {
-        **admin.admin_site.each_context(request),
-        "title": _("Servers"),
-        "opts": admin.opts,
-        "caches": [_described(found) for found in all_servers()],
-    }
-    return TemplateResponse(request, "admin/fragcache/servers.html", context)
+    return shown(
+        admin,
+        request,
+        "admin/fragcache/servers.html",
+        title=_("Servers"),
+        caches=[_described(found) for found in all_servers()],
+    )
 
 
 class Row(NamedTuple):

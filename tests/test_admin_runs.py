@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +22,8 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from fragcache.models import WarmBatch, WarmRun
+from fragcache.store import store
+from fragcache.warming.locks import WarmingLock
 from tests.admin_site import admin_site  # noqa: F401
 from tests.fixtures import any_cache
 
@@ -172,6 +177,71 @@ class TestEnqueued:
         client = staff("view_warmrun", "delete_warmrun")
         assert client.post(url("delete", batches.pk), {"post": "yes"}).status_code == 302
         assert not WarmBatch.objects.exists()
+
+
+class TestLive:
+    """What the pages of a run that goes on are told again and again."""
+
+    @pytest.fixture
+    def going_on(self, run: WarmRun) -> Iterator[WarmRun]:
+        with WarmingLock(store()):
+            WarmRun.objects.update(
+                status="running",
+                finished_at=None,
+                started_at=now(),
+                host=socket.gethostname(),
+                pid=os.getpid(),
+            )
+            yield run
+
+    def told(self, client: Client, *runs: object) -> Any:
+        answer = client.get(url("progress"), {"run": list(map(str, runs))})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+        assert "no-store" in answer.headers["Cache-Control"]
+        return answer.json()["runs"]
+
+    def test_of_a_run_that_goes_on_its_pages_name_the_parts_to_renew(
+        self, superuser: Client, going_on: WarmRun
+    ) -> None:
+        marked = f'<span data-run="{going_on.pk}" data-part="%s" data-progress="{url("progress")}">'
+        pages = {
+            url("changelist"): ["status", "seconds", "planned", "stored", "failed"],
+            url("change", going_on.pk): ["status", "fragments"],
+        }
+        for page, parts in pages.items():
+            html = superuser.get(page).content.decode()
+            assert [part for part in parts if marked % part not in html] == []
+            assert "fragcache/runs.js" in html
+
+    def test_it_is_told_as_the_pages_show_it(self, superuser: Client, going_on: WarmRun) -> None:
+        told = self.told(superuser, going_on.pk)[str(going_on.pk)]
+        assert told["is_running"]
+        row = cells(superuser.get(url("changelist")).content.decode())
+        parts = [part for part in row if part in told["texts"] and part != "seconds"]
+        assert len(parts) == 7
+        assert {part: told["texts"][part] for part in parts} == {part: row[part] for part in parts}
+        WarmRun.objects.update(fragments={"shop.price": {"planned": 12, "stored": 9}})
+        told = self.told(superuser, going_on.pk)[str(going_on.pk)]
+        assert (told["texts"]["planned"], told["texts"]["stored"]) == ("12", "9")
+        told_counts = json.loads(told["texts"]["fragments"])
+        assert told_counts == {"shop.price": {"planned": 12, "stored": 9}}
+
+    def test_one_that_has_ended_is_told_so_and_not_marked(
+        self, superuser: Client, run: WarmRun
+    ) -> None:
+        told = self.told(superuser, run.pk)[str(run.pk)]
+        assert (told["is_running"], told["texts"]["status"]) == (False, "failed")
+        for page in (url("changelist"), url("change", run.pk)):
+            assert "data-run" not in superuser.get(page).content.decode()
+
+    def test_what_is_no_run_is_left_out(self, superuser: Client, run: WarmRun) -> None:
+        assert self.told(superuser, run.pk + 1, "x", "9" * 30) == {}
+
+    def test_who_may_not_view_runs_is_told_nothing(self, run: WarmRun) -> None:
+        assert staff().get(url("progress"), {"run": run.pk}).status_code == 403
+        assert Client().get(url("progress")).status_code == 302
+        User.objects.all().delete()
+        assert self.told(staff("view_warmrun"), run.pk)
 
 
 class TestDetail:

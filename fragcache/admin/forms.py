@@ -132,7 +132,7 @@ class InstanceForm(ArgumentsForm):
     """An instance as a page sees it: by axis values, in one of the caches."""
 
     def __init__(self, data: QueryDict | None, request: HttpRequest) -> None:
-        super().__init__(data)
+        super().__init__(None if data is None else data.copy())
         known = aliases()
         if len(known) > 1:
             self.fields["using"] = forms.ChoiceField(
@@ -141,7 +141,9 @@ class InstanceForm(ArgumentsForm):
                 choices=[("", _("the fragment's own")), *((alias, alias) for alias in known)],
             )
         for name in self._axes():
-            self.fields[f"{AXIS}{name}"] = _axis_field(name, request)
+            field = self.fields[f"{AXIS}{name}"] = _axis_field(name, request)
+            if not self.data.get(f"{AXIS}{name}"):
+                self.data[f"{AXIS}{name}"] = field.initial  # the one that is shown as chosen
 
     def find(self, name: str) -> Fragment:
         fragment = resolve(name, self._using())
@@ -153,12 +155,11 @@ class InstanceForm(ArgumentsForm):
         found = super().clean()
         self.axis_values: dict[str, Any] = {}
         for name in self._axes():
-            field = f"{AXIS}{name}"
-            text = found.get(field) or self.fields[field].initial
-            try:
-                self.axis_values[name] = axes.get(name).from_text(str(text))
-            except ValueError as error:
-                self.add_error(field, f"{error}.")
+            if text := found.get(f"{AXIS}{name}"):
+                try:
+                    self.axis_values[name] = axes.get(name).from_text(text)
+                except ValueError as error:
+                    self.add_error(f"{AXIS}{name}", f"{error}.")
         return found
 
     @property

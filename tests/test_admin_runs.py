@@ -7,21 +7,18 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.conf import settings as site
-from django.contrib.auth.models import Permission, User
 from django.core import checks
 from django.db import connection
-from django.test import Client, override_settings
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import include, path, reverse
+from django.urls import reverse
 from django.utils.timezone import now
 
 from fragcache.models import WarmBatch, WarmRun
+from tests.admin_site import staff
 from tests.fixtures import any_cache
 
 pytestmark = [
@@ -30,45 +27,6 @@ pytestmark = [
     pytest.mark.usefixtures("cache_alias", "admin_site"),
 ]
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
-MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-]
-
-
-class URLs:
-    """A site with nothing but the admin; made late, as the admin is not installed before."""
-
-    @property
-    def urlpatterns(self) -> list[Any]:
-        from django.contrib import admin
-
-        return [path("admin/", admin.site.urls), path("", include("tests.urls"))]
-
-
-@pytest.fixture(scope="module")
-def admin_site(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The site with Django's admin, which no other test has."""
-    [engine, *others] = [dict(engine) for engine in site.TEMPLATES]
-    options = engine["OPTIONS"]
-    messages = "django.contrib.messages.context_processors.messages"
-    engine["OPTIONS"] = options | {"context_processors": [*options["context_processors"], messages]}
-    added = [f"django.contrib.{name}" for name in ("admin", "sessions", "messages")]
-    with override_settings(
-        INSTALLED_APPS=[*site.INSTALLED_APPS, *added],
-        MIDDLEWARE=MIDDLEWARE,
-        TEMPLATES=[engine, *others],
-        ROOT_URLCONF=URLs(),
-        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
-    ):
-        log = apps.get_model("admin", "LogEntry")
-        with django_db_blocker.unblock():
-            with connection.schema_editor() as editor:
-                editor.create_model(log)
-            yield
-            with connection.schema_editor() as editor:
-                editor.delete_model(log)
 
 
 @pytest.fixture
@@ -91,24 +49,6 @@ def run() -> WarmRun:
         fragments={"shop.price": counts | {"failed": 7}, "shop.tag": {"planned": 11}},
         problem="7 failed.",
     )
-
-
-def client_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def superuser() -> Client:
-    return client_of(User.objects.create_superuser("root"))
-
-
-def staff(*permissions: str) -> Client:
-    user = User.objects.create_user("clerk", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    assert user.user_permissions.count() == len(permissions)
-    return client_of(user)
 
 
 def url(page: str, *args: Any) -> str:

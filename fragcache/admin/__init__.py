@@ -5,6 +5,6 @@ Django's admin finds this package by itself; it needs no URL configuration.
 
 from __future__ import annotations
 
-from fragcache.admin import overview, runs
+from fragcache.admin import fragment, overview, runs
 
-__all__ = ["overview", "runs"]
+__all__ = ["fragment", "overview", "runs"]

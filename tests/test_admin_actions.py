@@ -18,8 +18,8 @@ from fragcache import Fragment, get_fragment, registry
 from fragcache.models import WarmRun
 from fragcache.store import store
 from fragcache.warming.locks import WarmingLock
-from tests.admin_site import admin_site  # noqa: F401
-from tests.admin_users import PERMISSIONS, address, staff, text_of
+from tests.admin_pages import PERMISSIONS, address, text_of
+from tests.admin_site import staff
 from tests.block_pages import LOAD
 from tests.enqueued import empty, queue  # noqa: F401
 from tests.fixtures import any_cache, in_request

@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 
 from fragcache import Fragment, get_fragment, invalidate
-from tests.admin_site import admin_site  # noqa: F401
-from tests.admin_users import PERMISSIONS, address, staff, text_of
+from tests.admin_pages import PERMISSIONS, address, text_of
+from tests.admin_site import staff
 from tests.fixtures import any_cache, warm
 from tests.library.models import Artist
 

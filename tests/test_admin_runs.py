@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.core import checks
 from django.db import connection
 from django.test import Client
@@ -24,7 +23,7 @@ from django.utils.timezone import now
 from fragcache.models import WarmBatch, WarmRun
 from fragcache.store import store
 from fragcache.warming.locks import WarmingLock
-from tests.admin_site import admin_site  # noqa: F401
+from tests.admin_site import staff
 from tests.fixtures import any_cache
 
 pytestmark = [
@@ -55,24 +54,6 @@ def run() -> WarmRun:
         fragments={"shop.price": counts | {"failed": 7}, "shop.tag": {"planned": 11}},
         problem="7 failed.",
     )
-
-
-def client_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def superuser() -> Client:
-    return client_of(User.objects.create_superuser("root"))
-
-
-def staff(*permissions: str) -> Client:
-    user = User.objects.create_user("clerk", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    assert user.user_permissions.count() == len(permissions)
-    return client_of(user)
 
 
 def url(page: str, *args: Any) -> str:
@@ -240,7 +221,6 @@ class TestLive:
     def test_who_may_not_view_runs_is_told_nothing(self, run: WarmRun) -> None:
         assert staff().get(url("progress"), {"run": run.pk}).status_code == 403
         assert Client().get(url("progress")).status_code == 302
-        User.objects.all().delete()
         assert self.told(staff("view_warmrun"), run.pk)
 
 

@@ -11,8 +11,8 @@ from django.test import Client
 
 from fragcache.backends import FragmentBackend, ServerStats
 from fragcache.backends.figures import Figures, figures_of
-from tests.admin_site import admin_site  # noqa: F401
-from tests.admin_users import PERMISSIONS, address, staff, text_of
+from tests.admin_pages import PERMISSIONS, address, text_of
+from tests.admin_site import staff
 from tests.processes import Server
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("admin_site")]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
-from tests.admin_site import admin_site  # noqa: F401
-from tests.admin_users import staff, text_of
+from tests.admin_pages import text_of
+from tests.admin_site import staff
 
 pytest.importorskip("memcache_status")
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("admin_site")]
@@ -31,13 +30,11 @@ def location(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def index() -> Any:
+def index(superuser: Client) -> Any:
     """A function that returns what the index says to who may see everything."""
-    client = Client()
-    client.force_login(User.objects.create_superuser("root"))
 
     def look() -> str:
-        answer = client.get("/admin/")
+        answer = superuser.get("/admin/")
         assert answer.status_code == 200
         return text_of(answer)
 

@@ -5,6 +5,6 @@ Django's admin finds this package by itself; it needs no URL configuration.
 
 from __future__ import annotations
 
-from fragcache.admin import actions, instances, overview, runs, servers
+from fragcache.admin import actions, fragment, instances, overview, runs, servers
 
-__all__ = ["actions", "instances", "overview", "runs", "servers"]
+__all__ = ["actions", "fragment", "instances", "overview", "runs", "servers"]

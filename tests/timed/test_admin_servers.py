@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.admin_site import admin_site  # noqa: F401
-from tests.admin_users import address, staff, text_of
+from tests.admin_pages import address, text_of
+from tests.admin_site import staff
 from tests.backends import freeze
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("admin_site")]

@@ -31,8 +31,8 @@ READY = """
   source  http://localhost:{source_port}/  owns the database and builds the fragments
   target  http://localhost:{target_port}/  has no database, and shows what was warmed
           http://localhost:{target_port}/musics/  the same by contexts
-  admin   http://localhost:{source_port}/admin/fragcache/fragmentcache/  what each fragment costs and
-          earns; user demo, password {password}
+  admin   http://localhost:{source_port}/admin/  user demo, password {password}
+          http://localhost:{source_port}/admin/fragcache/fragmentcache/  what each fragment earns
 
 Ctrl-C stops both. `kill {source_pid}` stops the source alone: the target goes on without it."""
 

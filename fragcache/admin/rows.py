@@ -86,6 +86,8 @@ class Column(NamedTuple):
     value: Callable[[Row], Any]
     is_number: bool = True
     hint: Text = ""
+    #: What its two numbers are.
+    detail: Text = ""
 
 
 class Head(NamedTuple):
@@ -119,11 +121,13 @@ COLUMNS: Final = {
         gettext_lazy("Render time"),
         lambda row: row.account.render_p95,
         hint=gettext_lazy("Half of the renders take at most so long, and 95 % of them"),
+        detail=gettext_lazy("half · 95 %"),
     ),
     "age": Column(
         gettext_lazy("Served age"),
         lambda row: row.account.age_p99,
         hint=gettext_lazy("How old half of what readers were shown was at most, and 99 % of it"),
+        detail=gettext_lazy("half · 99 %"),
     ),
     "errors": Column(
         gettext_lazy("Errors"),

@@ -206,5 +206,5 @@ def _labels(found: Figures, moments: Sequence[Moment]) -> list[str]:
 
 def _when(found: Figures, began: int, *, short: bool = False) -> str:
     if short and found.span == "7d":
-        return wording.day(began)
+        return wording.weekday(began)
     return wording.moment(began, with_day=not short and found.span != "1h")

@@ -147,6 +147,11 @@ def day(seconds: int) -> str:
     return date_format(_local(seconds), "MONTH_DAY_FORMAT")
 
 
+def weekday(seconds: int) -> str:
+    """Return the day of that as briefly as can be: "Sat 14"."""
+    return date_format(_local(seconds), "D j")
+
+
 def axis_values(encoded: str) -> str:
     """Return axis values, as keys have them, in the form "language=en, time_zone=UTC"."""
     if encoded == OTHER:

@@ -50,10 +50,17 @@ class StrictPolicy:
 
 
 @pytest.fixture(scope="module")
-def site(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[str, str]]:
+def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database, for the tests of a module; by this name pytest-django knows to make one."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="module")
+def site(db: None) -> Iterator[tuple[str, str]]:
     """The address of the admin of a site that has had visitors, and a superuser's session."""
     middleware = [*MIDDLEWARE, f"{StrictPolicy.__module__}.StrictPolicy"]
-    with django_db_blocker.unblock(), site_with_admin(MIDDLEWARE=middleware):
+    with site_with_admin(MIDDLEWARE=middleware):
         user = User.objects.create_superuser("root")
         session = client_of(user).cookies[settings.SESSION_COOKIE_NAME].value
         Counts.objects.all().delete()
@@ -104,6 +111,11 @@ class Tab:
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
+    def look(self, *, width: int = 1280, colours: str = "light") -> None:
+        """Be so wide, and of somebody who likes such colours."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(color_scheme=colours)
+
     def visit(self, path: str) -> None:
         answer = self.page.goto(f"{self.address}{path}")
         assert answer.status == 200
@@ -116,21 +128,20 @@ class Tab:
         return int(self.page.evaluate(width))
 
 
-@pytest.fixture
-def open_tab(browser: Any, site: tuple[str, str]) -> Iterator[Callable[..., Tab]]:
-    """A function that opens a tab of somebody who has logged in."""
+@pytest.fixture(scope="module")
+def open_page(site: tuple[str, str], browser: Any) -> Any:
+    """A page of somebody who has logged in; one for all tests, since a browser keeps files."""
     address, session = site
-    contexts = []
+    context = browser.new_context()
+    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session, "url": address}
+    context.add_cookies([cookie])
+    context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    return context.new_page()
 
-    def open_tab(*, width: int = 1280, colours: str = "light") -> Tab:
-        viewport = {"width": width, "height": 900}
-        context = browser.new_context(viewport=viewport, color_scheme=colours)
-        contexts.append(context)
-        cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session, "url": address}
-        context.add_cookies([cookie])
-        context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-        return Tab(context.new_page(), address)
 
-    yield open_tab
-    for context in contexts:
-        context.close()
+@pytest.fixture
+def tab(site: tuple[str, str], open_page: Any) -> Tab:
+    open_page.goto("about:blank")
+    tab = Tab(open_page, site[0])
+    tab.look()
+    return tab

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.browser.conftest import Tab
@@ -27,9 +25,9 @@ CONTRAST = """([selector, property]) => {
 @pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_pages_hold_under_a_strict_policy_in_each_width_and_colour(
-    open_tab: Callable[..., Tab], width: int, colours: str
+    tab: Tab, width: int, colours: str
 ) -> None:
-    tab = open_tab(width=width, colours=colours)
+    tab.look(width=width, colours=colours)
     for path in PAGES:
         tab.visit(path)
         assert tab.overflow == 0, path
@@ -44,9 +42,8 @@ def test_pages_hold_under_a_strict_policy_in_each_width_and_colour(
     assert tab.complaints == []
 
 
-def test_the_browser_would_complain(open_tab: Callable[..., Tab]) -> None:
+def test_the_browser_would_complain(tab: Tab) -> None:
     """What the test above relies on."""
-    tab = open_tab()
     tab.visit(OVERVIEW)
     tab.page.evaluate(
         "document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">x</p>')"
@@ -54,8 +51,7 @@ def test_the_browser_would_complain(open_tab: Callable[..., Tab]) -> None:
     assert "Content Security Policy" in " ".join(tab.complaints)
 
 
-def test_it_is_read_and_sorted_by_keyboard_alone(open_tab: Callable[..., Tab]) -> None:
-    tab = open_tab()
+def test_it_is_read_and_sorted_by_keyboard_alone(tab: Tab) -> None:
     tab.visit(OVERVIEW)
     page = tab.page
     page.focus("#fc-q")
@@ -77,10 +73,8 @@ def test_it_is_read_and_sorted_by_keyboard_alone(open_tab: Callable[..., Tab]) -
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_a_screen_reader_hears_tables_and_what_charts_say(
-    open_tab: Callable[..., Tab], width: int
-) -> None:
-    tab = open_tab(width=width)
+def test_a_screen_reader_hears_tables_and_what_charts_say(tab: Tab, width: int) -> None:
+    tab.look(width=width)
     tab.visit(OVERVIEW)
     table = tab.page.get_by_role("table", name="Fragments, last hour")
     assert table.get_by_role("row").count() == 2

@@ -70,6 +70,22 @@ class TestFigures:
         assert "This backend cannot ask its servers" in said
 
 
+class TestDocuments:
+    def test_json_and_csv_have_the_figures_as_numbers(
+        self, settings: Any, memcached_address: str
+    ) -> None:
+        use(settings, "memcached.MemcachedCache", [memcached_address, "127.0.0.1:1"])
+        client = staff("view_fragmentcache")
+        live, dead = client.get(address("servers", format="json")).json()["rows"]
+        assert (live["alias"], live["server"]) == ("special", memcached_address)
+        assert isinstance(live["used"], int)
+        assert live["limit"] >= 2**20
+        assert (dead["used"], dead["error"][:10]) == (None, "Connection")
+        table = client.get(address("servers", format="csv")).content.decode().splitlines()
+        assert table[0].startswith("alias,keys,server,error,version,role,used,limit,evictions,")
+        assert len(table) == 3
+
+
 class TestTrouble:
     def test_a_dead_server_of_a_fleet_is_unreachable_and_the_other_answers(
         self, settings: Any, memcached_address: str

@@ -132,7 +132,8 @@ class InstanceForm(ArgumentsForm):
     """An instance as a page sees it: by axis values, in one of the caches."""
 
     def __init__(self, data: QueryDict | None, request: HttpRequest) -> None:
-        super().__init__(None if data is None else data.copy())
+        own = None if data is None else data.copy()
+        super().__init__(own)
         known = aliases()
         if len(known) > 1:
             self.fields["using"] = forms.ChoiceField(
@@ -142,8 +143,8 @@ class InstanceForm(ArgumentsForm):
             )
         for name in self._axes():
             field = self.fields[f"{AXIS}{name}"] = _axis_field(name, request)
-            if not self.data.get(f"{AXIS}{name}"):
-                self.data[f"{AXIS}{name}"] = field.initial  # the one that is shown as chosen
+            if own is not None and not own.get(f"{AXIS}{name}"):
+                own[f"{AXIS}{name}"] = field.initial  # the one that is shown as chosen
 
     def find(self, name: str) -> Fragment:
         fragment = resolve(name, self._using())

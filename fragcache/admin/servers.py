@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from fragcache.admin.asked import Asked
+from fragcache.admin.documents import document
 from fragcache.admin.pages import page, shown
 from fragcache.backends import ServerStats
 from fragcache.backends.figures import Figures, figures_of
@@ -20,13 +23,19 @@ if TYPE_CHECKING:
 
 @page("servers/", name="servers", label=_("Servers"))
 def show_servers(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
-    """Show each server of each cache alias, within a second."""
+    """Show each server of each cache alias, within a second; or the tables as JSON or CSV."""
+    asked = Asked.of(request, columns=[""], sort="")
+    caches = all_servers()
+    if asked.form != "html":
+        return document(asked.form, list(_records(caches)), name="servers", about={})
     return shown(
         admin,
         request,
         "admin/fragcache/servers.html",
         title=_("Servers"),
-        caches=[_described(found) for found in all_servers()],
+        caches=[_described(found) for found in caches],
+        as_json=asked.link(format="json"),
+        as_csv=asked.link(format="csv"),
     )
 
 
@@ -60,3 +69,17 @@ def _row(stats: ServerStats) -> Row:
         None if ratio is None else round(100 * ratio, 1),
         None if uptime is None else timezone.now() - timedelta(seconds=uptime),
     )
+
+
+def _records(caches: Iterable[Servers]) -> Iterator[dict[str, Any]]:
+    """Yield what is known of each server, or of an alias that tells of none."""
+    for found in caches:
+        alias = {"alias": found.deployment.alias, "keys": found.deployment.keys}
+        for stats in found.found:
+            figures = figures_of(stats)
+            own = {"server": stats.address, "error": stats.error}
+            yield alias | own | figures._asdict() | {"hit_ratio": figures.hit_ratio}
+        if not found.found:
+            problem = found.problem or "The backend cannot ask its servers."
+            own = {"server": "", "error": problem}
+            yield alias | own | Figures()._asdict() | {"hit_ratio": None}

@@ -25,12 +25,12 @@ OVERVIEW = "/admin/fragcache/fragmentcache/"
 FRAGMENT = f"{OVERVIEW}fragment/courses.subject_list/"
 #: By the name of the picture: the page, the colours, and its width and height.
 PICTURES = {
-    "admin-overview-light": (OVERVIEW, "light", 1280, 800),
-    "admin-overview-dark": (f"{OVERVIEW}?last=24h", "dark", 1280, 800),
-    "admin-overview-narrow": (OVERVIEW, "light", 400, 1100),
-    "admin-fragment-light": (FRAGMENT, "light", 1280, 1000),
-    "admin-fragment-dark": (f"{FRAGMENT}?last=7d", "dark", 1280, 1000),
-    "admin-fragment-narrow": (f"{FRAGMENT}?last=24h", "light", 400, 1300),
+    "admin-overview-light": (f"{OVERVIEW}?last=24h", "light", 1280, 940),
+    "admin-overview-dark": (f"{OVERVIEW}?last=7d", "dark", 1280, 940),
+    "admin-overview-narrow": (f"{OVERVIEW}?last=24h", "light", 400, 1400),
+    "admin-fragment-light": (f"{FRAGMENT}?last=24h", "light", 1280, 940),
+    "admin-fragment-dark": (f"{FRAGMENT}?last=7d", "dark", 1280, 940),
+    "admin-fragment-narrow": (f"{FRAGMENT}?last=24h", "light", 400, 1400),
 }
 
 
@@ -81,7 +81,7 @@ def take(
     # The list of all pages of the admin at its left side; it is folded by who wants the room.
     if width > 1000:
         tab.click("#toggle-nav-sidebar")
-    tab.screenshot(path=path, full_page=True)
+    tab.screenshot(path=path)
     context.close()
 
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("admin_site")]
 
 @pytest.fixture
 def location(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that sets the site up as docs/seeing.md says, with servers at a location."""
+    """A function that sets the site up as docs/admin.md says, with servers at a location."""
     from django.contrib import admin
 
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "memcache_status"]

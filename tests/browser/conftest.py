@@ -70,6 +70,7 @@ def site(db: None) -> Iterator[tuple[str, str]]:
         server.stop()
         Counts.objects.all().delete()
         user.delete()
+        registry.remove(Greeting.name)
 
 
 @pytest.fixture(scope="module")

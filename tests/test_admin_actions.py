@@ -12,6 +12,7 @@ from django.core.cache import caches
 from django.db import connections
 from django.template.loader import render_to_string
 from django.test import Client
+from django.urls import reverse
 from django.utils import translation
 
 from fragcache import Fragment, get_fragment, registry
@@ -331,6 +332,20 @@ class TestWho:
         client = staff(NEEDS[page], enforce_csrf_checks=True)
         assert client.post(address(page), self.DATA).status_code == 403
         assert logged() == []
+
+    def test_a_fragments_page_leads_to_what_one_may_do(
+        self, cache_alias: str, words: Fragment
+    ) -> None:
+        page = reverse("admin:fragcache_fragment", args=["library.word"])
+        for more, links in (
+            ((), {"instance"}),
+            (("warm_fragments",), {"instance", "warm"}),
+            (("invalidate_fragments",), {"instance", "invalidate"}),
+        ):
+            shown = staff("view_fragmentcache", *more).get(page).content.decode()
+            ways = ("instance", "warm", "invalidate")
+            found = {way for way in ways if f"{address(way)}?fragment=library.word" in shown}
+            assert found == links
 
     def test_who_may_look_comes_back_to_the_overview_and_others_to_the_index(
         self, cache_alias: str, words: Fragment

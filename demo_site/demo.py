@@ -31,6 +31,8 @@ READY = """
   source  http://localhost:{source_port}/  owns the database and builds the fragments
   target  http://localhost:{target_port}/  has no database, and shows what was warmed
           http://localhost:{target_port}/musics/  the same by contexts
+  admin   http://localhost:{source_port}/admin/  user demo, password {password}
+          http://localhost:{source_port}/admin/fragcache/fragmentcache/  what each fragment earns
 
 Ctrl-C stops both. `kill {source_pid}` stops the source alone: the target goes on without it."""
 
@@ -112,6 +114,7 @@ def demonstrate(options: argparse.Namespace, children: Children, var: Path) -> N
     at_source = {**environment, **prepared_database(options.db, children, var)}
     at_target = {**environment, "DEMO_SOURCE_URL": f"http://127.0.0.1:{options.source_port}"}
     run_command(children, at_source, "migrate", "--verbosity=0")
+    run_command(children, at_source, "make_superuser")
     run_command(children, at_source, "load_courses")
     run_command(children, at_source, "load_musics")
     run_command(children, at_source, "warm_fragments")
@@ -126,6 +129,7 @@ def demonstrate(options: argparse.Namespace, children: Children, var: Path) -> N
             source_port=options.source_port,
             target_port=options.target_port,
             source_pid=source.process.pid,
+            password=os.environ.get("DEMO_ADMIN_PASSWORD") or "demo",
         )
     )
     if not options.once:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from fragcache import axes, page, tokens, versions
+from fragcache.arguments import Instance
 from fragcache.contexts.forms import context_form
 from fragcache.counters import Measure
 from fragcache.declarations import Fragment
@@ -23,8 +24,15 @@ from fragcache.store import Store
 Row = tuple[str, str]
 
 
-def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list[Row]:
-    """Return (label, text) rows about one instance under the axis values in force.
+class Explanation(NamedTuple):
+    """Rows of a label and a text each, and the entry that they tell of, if there is one."""
+
+    rows: list[Row]
+    entry: Entry | None
+
+
+def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> Explanation:
+    """Explain one instance under the axis values in force.
 
     Raises:
         InvalidArguments, NoIdentity: the arguments name no instance.
@@ -38,16 +46,7 @@ def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list
     digest = fragment.digest if isinstance(fragment, RemoteFragment) else digest_of(fragment)
     names = token_names(fragment, instance.encoded)
     current = tokens.read(cache, names, may_write=False)
-    rows = [
-        ("fragment", fragment.name),
-        ("template", fragment.template_name or _why_none(fragment)),
-        (
-            "arguments",
-            f"{', '.join(map(repr, instance.arguments)) or 'none'} -> {instance.encoded}",
-        ),
-        ("axes", ", ".join(f"{name}={value}" for name, value in values.items()) or "none"),
-        ("digest", digest),
-    ]
+    rows = [*_declared_rows(fragment, instance, values), ("digest", digest)]
     rows += [
         (label, f"{token.moment} ({_when(token.moment)})")
         for label, name in zip(("token", "stamp"), names, strict=False)
@@ -58,7 +57,23 @@ def explain(fragment: Fragment, cache: Store, *args: Any, **kwargs: Any) -> list
         version = versions.of_instances(fragment, [instance], page.outside())[0]
         rows.append(("version", version.encoded if version else "none: no such item"))
         wanted = suffix(version.encoded, digest) if version else None
-    return [*rows, *_stored_rows(cache, base, digest, wanted, current.pair(*names))]
+    head_rows, key = _head(cache, base, digest, wanted)
+    rows += head_rows
+    if key is None:
+        return Explanation(rows, None)
+    entry = cache.read_many([key]).get(key)
+    rows += [("entry key", cache.physical_key(key)), *_entry_rows(entry, current.pair(*names))]
+    return Explanation(rows, entry)
+
+
+def _declared_rows(
+    fragment: Fragment, instance: Instance, values: Mapping[str, Any]
+) -> Iterator[Row]:
+    given = ", ".join(map(repr, instance.arguments)) or "none"
+    yield "fragment", fragment.name
+    yield "template", fragment.template_name or _why_none(fragment)
+    yield "arguments", f"{given} -> {instance.encoded}"
+    yield "axes", ", ".join(f"{name}={value}" for name, value in values.items()) or "none"
 
 
 def _why_none(fragment: Fragment) -> str:
@@ -67,23 +82,18 @@ def _why_none(fragment: Fragment) -> str:
     return "none here: rendered by the source"
 
 
-def _stored_rows(
-    cache: Store, base: str, digest: str, wanted: str | None, pair: bytes | None
-) -> Iterator[Row]:
-    """Yield what is stored: the head, and the entry of the version, or else that of the head."""
+def _head(cache: Store, base: str, digest: str, wanted: str | None) -> tuple[list[Row], str | None]:
+    """Return what the head says, and the key of the entry of the version, or else of the head."""
     key = head_key(base, digest, cache.room)
-    yield "head key", cache.physical_key(key)
-    head_entry = cache.read_many([key]).get(key)
-    if head_entry is None:
-        yield "head", "missing: never warmed, evicted, or another digest"
+    rows = [("head key", cache.physical_key(key))]
+    entry = cache.read_many([key]).get(key)
+    if entry is None:
+        rows.append(("head", "missing: never warmed, evicted, or another digest"))
     else:
-        head = Head.unpack(head_entry.payload)
-        yield from _head_rows(head, head_entry)
+        head = Head.unpack(entry.payload)
+        rows += _head_rows(head, entry)
         wanted = wanted or head.suffix
-    if wanted is not None:
-        key = entry_key(base, wanted, cache.room)
-        yield "entry key", cache.physical_key(key)
-        yield from _entry_rows(cache.read_many([key]).get(key), pair)
+    return rows, None if wanted is None else entry_key(base, wanted, cache.room)
 
 
 def _head_rows(head: Head, entry: Entry) -> Iterator[Row]:

@@ -16,6 +16,7 @@ from fragcache.stats import bypass
 from fragcache.stats.keeping import keeper
 from fragcache.stats.outages import note
 from tests import unpickling
+from tests.admin_site import admin_site, superuser  # noqa: F401
 from tests.asked_site import asked_site, asked_source, asking_target, numbers  # noqa: F401
 from tests.faulty_site import cards, rows  # noqa: F401
 from tests.fixtures import (  # noqa: F401

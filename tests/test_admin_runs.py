@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.conf import settings as site
-from django.contrib.auth.models import Permission, User
 from django.core import checks
 from django.db import connection
-from django.test import Client, override_settings
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import include, path, reverse
+from django.urls import reverse
 from django.utils.timezone import now
 
 from fragcache.models import WarmBatch, WarmRun
+from fragcache.store import store
+from fragcache.warming.locks import WarmingLock
+from tests.admin_site import staff
 from tests.fixtures import any_cache
 
 pytestmark = [
@@ -30,45 +32,6 @@ pytestmark = [
     pytest.mark.usefixtures("cache_alias", "admin_site"),
 ]
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
-MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-]
-
-
-class URLs:
-    """A site with nothing but the admin; made late, as the admin is not installed before."""
-
-    @property
-    def urlpatterns(self) -> list[Any]:
-        from django.contrib import admin
-
-        return [path("admin/", admin.site.urls), path("", include("tests.urls"))]
-
-
-@pytest.fixture(scope="module")
-def admin_site(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The site with Django's admin, which no other test has."""
-    [engine, *others] = [dict(engine) for engine in site.TEMPLATES]
-    options = engine["OPTIONS"]
-    messages = "django.contrib.messages.context_processors.messages"
-    engine["OPTIONS"] = options | {"context_processors": [*options["context_processors"], messages]}
-    added = [f"django.contrib.{name}" for name in ("admin", "sessions", "messages")]
-    with override_settings(
-        INSTALLED_APPS=[*site.INSTALLED_APPS, *added],
-        MIDDLEWARE=MIDDLEWARE,
-        TEMPLATES=[engine, *others],
-        ROOT_URLCONF=URLs(),
-        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
-    ):
-        log = apps.get_model("admin", "LogEntry")
-        with django_db_blocker.unblock():
-            with connection.schema_editor() as editor:
-                editor.create_model(log)
-            yield
-            with connection.schema_editor() as editor:
-                editor.delete_model(log)
 
 
 @pytest.fixture
@@ -91,24 +54,6 @@ def run() -> WarmRun:
         fragments={"shop.price": counts | {"failed": 7}, "shop.tag": {"planned": 11}},
         problem="7 failed.",
     )
-
-
-def client_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def superuser() -> Client:
-    return client_of(User.objects.create_superuser("root"))
-
-
-def staff(*permissions: str) -> Client:
-    user = User.objects.create_user("clerk", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    assert user.user_permissions.count() == len(permissions)
-    return client_of(user)
 
 
 def url(page: str, *args: Any) -> str:
@@ -213,6 +158,70 @@ class TestEnqueued:
         client = staff("view_warmrun", "delete_warmrun")
         assert client.post(url("delete", batches.pk), {"post": "yes"}).status_code == 302
         assert not WarmBatch.objects.exists()
+
+
+class TestLive:
+    """What the pages of a run that goes on are told again and again."""
+
+    @pytest.fixture
+    def going_on(self, run: WarmRun) -> Iterator[WarmRun]:
+        with WarmingLock(store()):
+            WarmRun.objects.update(
+                status="running",
+                finished_at=None,
+                started_at=now(),
+                host=socket.gethostname(),
+                pid=os.getpid(),
+            )
+            yield run
+
+    def told(self, client: Client, *runs: object) -> Any:
+        answer = client.get(url("progress"), {"run": list(map(str, runs))})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+        assert "no-store" in answer.headers["Cache-Control"]
+        return answer.json()["runs"]
+
+    def test_of_a_run_that_goes_on_its_pages_name_the_parts_to_renew(
+        self, superuser: Client, going_on: WarmRun
+    ) -> None:
+        marked = f'<span data-run="{going_on.pk}" data-part="%s" data-progress="{url("progress")}">'
+        pages = {
+            url("changelist"): ["status", "seconds", "planned", "stored", "failed"],
+            url("change", going_on.pk): ["status", "fragments"],
+        }
+        for page, parts in pages.items():
+            html = superuser.get(page).content.decode()
+            assert [part for part in parts if marked % part not in html] == []
+            assert "fragcache/runs.js" in html
+
+    def test_it_is_told_as_the_pages_show_it(self, superuser: Client, going_on: WarmRun) -> None:
+        told = self.told(superuser, going_on.pk)[str(going_on.pk)]
+        assert told["is_running"]
+        row = cells(superuser.get(url("changelist")).content.decode())
+        parts = [part for part in row if part in told["texts"] and part != "seconds"]
+        assert len(parts) == 7
+        assert {part: told["texts"][part] for part in parts} == {part: row[part] for part in parts}
+        WarmRun.objects.update(fragments={"shop.price": {"planned": 12, "stored": 9}})
+        told = self.told(superuser, going_on.pk)[str(going_on.pk)]
+        assert (told["texts"]["planned"], told["texts"]["stored"]) == ("12", "9")
+        told_counts = json.loads(told["texts"]["fragments"])
+        assert told_counts == {"shop.price": {"planned": 12, "stored": 9}}
+
+    def test_one_that_has_ended_is_told_so_and_not_marked(
+        self, superuser: Client, run: WarmRun
+    ) -> None:
+        told = self.told(superuser, run.pk)[str(run.pk)]
+        assert (told["is_running"], told["texts"]["status"]) == (False, "failed")
+        for page in (url("changelist"), url("change", run.pk)):
+            assert "data-run" not in superuser.get(page).content.decode()
+
+    def test_what_is_no_run_is_left_out(self, superuser: Client, run: WarmRun) -> None:
+        assert self.told(superuser, run.pk + 1, "x", "9" * 30) == {}
+
+    def test_who_may_not_view_runs_is_told_nothing(self, run: WarmRun) -> None:
+        assert staff().get(url("progress"), {"run": run.pk}).status_code == 403
+        assert Client().get(url("progress")).status_code == 302
+        assert self.told(staff("view_warmrun"), run.pk)
 
 
 class TestDetail:

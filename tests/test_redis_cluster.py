@@ -9,6 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from fragcache.backends import Advance, redis_nodes
+from fragcache.backends.figures import figures_of
 from fragcache.backends.redis_cluster import RedisClusterCache
 from fragcache.backends.redis_nodes import Nodes
 from fragcache.backends.redis_slots import SLOTS, slot_of, wire_name
@@ -171,6 +172,8 @@ def test_figures_are_those_of_all_nodes(fleet: ClusterFleet, cache: RedisCluster
     # A cluster tells of no replica that has had nothing to copy.
     assert stats.keys() == {node.name for node in cache._nodes.topology.nodes}
     assert list(stats.values()).count("master") == 3
+    roles = [figures_of(found).role for found in cache.server_stats()]
+    assert roles.count("primary") == 3
     assert stats.keys() <= {f"127.0.0.1:{node.port}" for node in fleet.nodes}
 
 

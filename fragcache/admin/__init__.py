@@ -5,6 +5,6 @@ Django's admin finds this package by itself; it needs no URL configuration.
 
 from __future__ import annotations
 
-from fragcache.admin import overview, runs
+from fragcache.admin import actions, fragment, instances, overview, runs, servers
 
-__all__ = ["overview", "runs"]
+__all__ = ["actions", "fragment", "instances", "overview", "runs", "servers"]

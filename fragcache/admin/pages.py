@@ -6,8 +6,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+import django
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 if TYPE_CHECKING:
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
 
 #: What is called with the admin of the overview, the request, and what the route has.
 View = Callable[..., HttpResponse]
+OVERVIEW: Final = "admin:fragcache_fragmentcache_changelist"
+RUNS: Final = "admin:fragcache_warmrun_changelist"
 
 
 class Page(NamedTuple):
@@ -26,6 +33,8 @@ class Page(NamedTuple):
     name: str
     #: "view_fragmentcache", "warm_fragments", "invalidate_fragments" or "clear_fragments".
     permission: str
+    #: Its name in the row of links above all pages; "" for a page that is not linked there.
+    label: str | Promise
     view: View
 
     @property
@@ -34,26 +43,85 @@ class Page(NamedTuple):
 
     def bound(self, admin: FragmentCacheAdmin) -> Callable[..., HttpResponse]:
         """Return the view as Django calls it, for those who may see the page."""
+        return guarded(admin, self.view, self.permission)
 
-        @wraps(self.view)
-        def view(request: HttpRequest, **arguments: Any) -> HttpResponse:
-            if not request.user.has_perm(f"fragcache.{self.permission}"):
-                raise PermissionDenied
-            return self.view(admin, request, **arguments)
 
-        return never_cache(view)
+class Link(NamedTuple):
+    """A link above a page."""
+
+    label: str | Promise
+    address: str
+    is_here: bool = False
 
 
 PAGES: Final[list[Page]] = []
 
 
 def page(
-    route: str, *, name: str, permission: str = "view_fragmentcache"
+    route: str,
+    *,
+    name: str,
+    permission: str = "view_fragmentcache",
+    label: str | Promise = "",
 ) -> Callable[[View], View]:
-    """Make a view of the decorated function."""
+    """Make a view of the decorated function, which may raise ``BadRequest`` with a sentence."""
 
     def add(view: View) -> View:
-        PAGES.append(Page(route, name, permission, view))
+        PAGES.append(Page(route, name, permission, label, view))
         return view
 
     return add
+
+
+def guarded(admin: FragmentCacheAdmin, view: View, permission: str) -> Callable[..., HttpResponse]:
+    """Return a view for those who have the permission; no cache keeps what it shows."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, **arguments: Any) -> HttpResponse:
+        if not request.user.has_perm(f"fragcache.{permission}"):
+            raise PermissionDenied
+        try:
+            return view(admin, request, **arguments)
+        except BadRequest as error:
+            return HttpResponseBadRequest(f"{error}\n", content_type="text/plain; charset=utf-8")
+
+    return never_cache(guarded)
+
+
+def shown(
+    admin: FragmentCacheAdmin,
+    request: HttpRequest,
+    template: str,
+    *,
+    title: Any,
+    below: bool = True,
+    **context: Any,
+) -> HttpResponse:
+    """Return a page in the frame of the admin; ``below`` the overview, or the overview itself."""
+    request.current_app = admin.admin_site.name
+    everything = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": title,
+        "links": _links(admin, request),
+        "crumbs": [Link(_("Fragment cache"), _address(admin, OVERVIEW))] if below else [],
+        "has_list_of_crumbs": django.VERSION >= (6, 1),
+        **context,
+    }
+    return TemplateResponse(request, template, everything)
+
+
+def _links(admin: FragmentCacheAdmin, request: HttpRequest) -> list[Link]:
+    found = [Link(_("Overview"), _address(admin, OVERVIEW))]
+    found += [
+        Link(page.label, _address(admin, f"admin:{page.url_name}"))
+        for page in PAGES
+        if page.label and request.user.has_perm(f"fragcache.{page.permission}")
+    ]
+    if request.user.has_perm("fragcache.view_warmrun"):
+        found.append(Link(_("Warm runs"), _address(admin, RUNS)))
+    return [link._replace(is_here=link.address == request.path) for link in found]
+
+
+def _address(admin: FragmentCacheAdmin, name: str) -> str:
+    return reverse(name, current_app=admin.admin_site.name)

@@ -185,6 +185,7 @@ class EmbeddedCache(BulkBackend):
             "bytes": used,
             "limit_maxbytes": self._file.max_bytes,
             "limit_maxentries": self._file.max_entries,
+            "sqlite_version": sqlite3.sqlite_version,
         }
         return [ServerStats(address=str(self._file.path), figures=figures)]
 

@@ -15,7 +15,7 @@ PATIENCE: Final = 0.9
 Question = Callable[[], Mapping[str, Any]]
 
 
-def ask_all(questions: Mapping[str, Question]) -> list[ServerStats]:
+def ask_all(questions: Mapping[str, Question], seconds: float = PATIENCE) -> list[ServerStats]:
     """Return the figures that each question answers with, by address; failures as texts.
 
     What a server or its client raises here ends here: these figures are for people, who want to
@@ -26,7 +26,7 @@ def ask_all(questions: Mapping[str, Question]) -> list[ServerStats]:
         threading.Thread(target=_ask, args=(address, question, answers), daemon=True)
         for address, question in questions.items()
     ]
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -10,7 +10,6 @@ what reads fragments degrades by itself, and counts it.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
@@ -47,6 +46,7 @@ from fragcache.backends.redis_client import (
     Script,
     expiry,
 )
+from fragcache.backends.redis_figures import questions
 from fragcache.backends.redis_pipeline import Command, exchange, is_one_server
 
 if TYPE_CHECKING:
@@ -185,8 +185,8 @@ class RedisCache(FragmentBackend, django_redis.cache.RedisCache[RawClient]):  # 
         return [key for key in values if key not in advanced]
 
     def server_stats(self) -> list[ServerStats]:
-        (url,) = self.client._server
-        return ask_all({_address(url): functools.partial(_figures, self.client)})
+        """Return the figures of the server; with SENTINELS, of the primary, and what those say."""
+        return ask_all(questions(self.client))
 
     def _connection(self, *, write: bool) -> Redis:
         connection: Redis = self.client.get_client(write=write)
@@ -259,16 +259,3 @@ def _accepted(replies: list[Any]) -> list[Any]:
         if isinstance(reply, ResponseError):
             raise reply
     return replies
-
-
-def _address(url: str) -> str:
-    """Return host, port and database of a URL, which may hold a password as well."""
-    parts = urlsplit(url)
-    if parts.hostname is None:
-        return parts.path
-    return f"{parts.hostname}:{parts.port or 6379}/{parts.path.strip('/') or 0}"
-
-
-def _figures(client: RawClient) -> dict[str, Any]:
-    server = client.connect(0)
-    return {name: figure for name, figure in server.info().items() if not isinstance(figure, dict)}

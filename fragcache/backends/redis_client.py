@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
@@ -21,7 +21,7 @@ from fragcache.backends.names import connected
 from fragcache.backends.timed_socket import TimedSocket, TimedTLSSocket, connecting
 
 if TYPE_CHECKING:
-    from redis import ConnectionPool
+    from redis import ConnectionPool, Redis
 
 #: ``OPTIONS`` of django-redis, as far as CACHES does not set them; time-outs in seconds.
 DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
@@ -226,3 +226,9 @@ class SentinelConnectionFactory(_PoolsByOptions, pool.SentinelConnectionFactory)
             # The next Sentinel is the retry.
             asked.connection_kwargs["retry"] = Retry(NoBackoff(), 0)
             asked.connection_kwargs.setdefault("protocol", 2)
+
+    @property
+    def sentinels(self) -> Sequence[Redis]:
+        """What asks each of them."""
+        found: Sequence[Redis] = self._sentinel.sentinels
+        return found

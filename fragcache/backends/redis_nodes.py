@@ -17,7 +17,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from fragcache import deadline
 from fragcache.backends.base import ServerStats
-from fragcache.backends.questions import ask_all
+from fragcache.backends.questions import PATIENCE, ask_all
+from fragcache.backends.redis_figures import figures
 from fragcache.backends.redis_pipeline import Command, receive, send
 from fragcache.backends.redis_topology import Node, Topology, address
 from fragcache.breaker import Breaker
@@ -93,12 +94,15 @@ class Nodes:
 
     def server_stats(self) -> list[ServerStats]:
         """Return the figures of each node, replicas too; where none answers, of LOCATION's."""
+        began = time.monotonic()
         try:
-            nodes = self.topology.nodes
+            with deadline.within(PATIENCE / 2):  # one after the other, by who asks first
+                nodes = self.topology.nodes
         except ERRORS as error:
             places = ("{}:{}".format(*address(url)) for url in self._urls)
             return [ServerStats(address=place, error=str(error)) for place in places]
-        return ask_all({node.name: functools.partial(_figures, node) for node in nodes})
+        questions = {node.name: functools.partial(figures, _client(node)) for node in nodes}
+        return ask_all(questions, PATIENCE - (time.monotonic() - began))
 
     @property
     def topology(self) -> Topology:
@@ -250,8 +254,3 @@ def _give_up(node: Node, connection: Any) -> None:
     if connection is not None:
         connection.disconnect()
         _client(node).connection_pool.release(connection)
-
-
-def _figures(node: Node) -> dict[str, Any]:
-    found = _client(node).info()
-    return {name: figure for name, figure in found.items() if not isinstance(figure, dict)}

@@ -31,6 +31,8 @@ class Locks(dict[str | None, Holder | None]):
     def __init__(self) -> None:
         super().__init__()
         self._gathered: dict[int, Gathered] = {}
+        #: Of runs that have not ended, by their keys.
+        self.statuses: dict[int, str] = {}
 
     def gathered(self, run: WarmRun) -> Gathered | None:
         """Return what the batches say of a run that workers are at."""
@@ -97,12 +99,9 @@ def status_of(run: WarmRun, locks: Locks) -> str:
     """
     if run.status != WarmRun.Status.RUNNING:
         return run.status
-    if run.batch_count is not None:
-        return run.status if is_alive(run) else DIED
-    try:
-        return run.status if _is_alive(run, locks[run.options.get("using")]) else DIED
-    except (CacheUnavailable, LockUnavailable, InvalidCacheBackendError):
-        return run.status
+    if run.pk not in locks.statuses:
+        locks.statuses[run.pk] = _running_or_died(run, locks)
+    return locks.statuses[run.pk]
 
 
 def seconds_of(run: WarmRun, locks: Locks) -> float | None:
@@ -111,6 +110,15 @@ def seconds_of(run: WarmRun, locks: Locks) -> float | None:
         return None
     ended = run.finished_at or timezone.now()
     return round((ended - run.started_at).total_seconds(), 3)
+
+
+def _running_or_died(run: WarmRun, locks: Locks) -> str:
+    if run.batch_count is not None:
+        return run.status if is_alive(run) else DIED
+    try:
+        return run.status if _is_alive(run, locks[run.options.get("using")]) else DIED
+    except (CacheUnavailable, LockUnavailable, InvalidCacheBackendError):
+        return run.status
 
 
 def _batches(run: WarmRun, locks: Locks) -> dict[str, int] | None:

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.exceptions import RedisError
 
 from fragcache import Fragment, deadline
+from fragcache.backends.figures import figures_of
 from fragcache.backends.redis import RedisCache
 from fragcache.backends.redis_client import SentinelConnectionFactory
 from fragcache.testing import BackendBehaviour
@@ -58,6 +59,18 @@ def cache_at(fleet: SentinelFleet, **options: Any) -> RedisCache:
     cache = new_cache(BACKEND, location, **{"SENTINELS": sentinels, **options})
     assert isinstance(cache, RedisCache)
     return cache
+
+
+def test_figures_are_those_of_the_primary_and_of_each_sentinel(
+    fleet: SentinelFleet, cache: RedisCache
+) -> None:
+    fleet.sentinels[0].stop(signal.SIGKILL)
+    stats = {found.address: found for found in cache.server_stats()}
+    dead, *others = [f"127.0.0.1:{sentinel.port}" for sentinel in fleet.sentinels]
+    assert stats.keys() == {SERVICE, dead, *others}
+    assert "ConnectionError" in stats[dead].error
+    roles = {address: figures_of(found).role for address, found in stats.items()}
+    assert roles == {SERVICE: "primary", dead: "", **dict.fromkeys(others, "sentinel")}
 
 
 def asked(server: Server) -> int:

@@ -36,7 +36,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         raise unpublished(options["name"])
     cache = store(options["using"] or fragment.using)
     args, kwargs = arguments_of(options["arguments"])
-    rows = explain(fragment, cache, *args, **kwargs)
+    rows = explain(fragment, cache, *args, **kwargs).rows
     if options["json"]:
         command.stdout.write(json.dumps(dict(rows), indent=2))
         return

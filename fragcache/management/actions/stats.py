@@ -90,7 +90,7 @@ def _state_once(command: BaseCommand, options: dict[str, Any]) -> None:
             "format": 1,
             "caches": caches,
             "seconds": SPANS[options["last"]],
-            "fragments": [_described(account) for account in found],
+            "fragments": [described_account(account) for account in found],
             "problem": problem,
         }
         command.stdout.write(json.dumps(document, indent=2))
@@ -142,7 +142,7 @@ def _row(account: Account, *, by_axes: bool) -> dict[str, Any]:
         "hits": "" if account.hit_ratio is None else f"{account.hit_ratio:.1%}",
         "stale": account.stale_served or None,
         "missed": ", ".join(
-            f"{_in_words(reason)} {times:,}" for reason, times in _largest_first(account)
+            f"{reason_in_words(reason)} {times:,}" for reason, times in _largest_first(account)
         ),
         "renders": f"{account.renders:,}",
         "p50": time_text(account.render_p50),
@@ -156,7 +156,7 @@ def _row(account: Account, *, by_axes: bool) -> dict[str, Any]:
     }
 
 
-def _described(account: Account) -> dict[str, Any]:
+def described_account(account: Account) -> dict[str, Any]:
     """Return an account as JSON; times are in seconds, sizes in bytes."""
     ratio = account.hit_ratio
     return {
@@ -165,7 +165,7 @@ def _described(account: Account) -> dict[str, Any]:
         "lookups": account.lookups,
         "hit_ratio": None if ratio is None else round(ratio, 4),
         **{name: getattr(account, name) for name in _NUMBERS},
-        "misses": {_in_words(reason): times for reason, times in _largest_first(account)},
+        "misses": {reason_in_words(reason): times for reason, times in _largest_first(account)},
         **{name: _rounded(getattr(account, name)) for name in _MEASURES},
         "verdict": account.verdict.value,
     }
@@ -175,7 +175,7 @@ def _largest_first(account: Account) -> list[tuple[Miss, int]]:
     return sorted(account.misses.items(), key=lambda item: -item[1])
 
 
-def _in_words(reason: Miss) -> str:
+def reason_in_words(reason: Miss) -> str:
     return reason.name.lower().replace("_", " ")
 
 

@@ -1,0 +1,109 @@
+"""The cards of the overview: the few numbers that say how the cache is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from fragcache.admin import wording
+from fragcache.admin.figures import Figures
+from fragcache.admin.rows import Row
+from fragcache.management.actions.stating import caches_described
+
+
+class Card(NamedTuple):
+    """One number, or a word, and what stands below it."""
+
+    label: str
+    value: str
+    details: Sequence[str] = ()
+    #: "good", "bad" or "open": how it is shown.
+    mood: str = "open"
+
+
+def cards(found: Figures, rows: Iterable[Row]) -> list[Card]:
+    """Return the cards; the last one asks each cache, and waits for it no longer than a second."""
+    return [_hits(found), _saved(rows), _age(found), _errors(found), _guards(caches_described())]
+
+
+def _hits(found: Figures) -> Card:
+    account = found.together()
+    lookups = ngettext("%(number)s lookup", "%(number)s lookups", account.lookups) % {
+        "number": wording.number(account.lookups)
+    }
+    details = [lookups]
+    if account.stale_served:
+        stale = _("%(number)s of the misses were answered with a stale entry")
+        details.append(stale % {"number": wording.number(account.stale_served)})
+    return Card(_("Hit ratio"), wording.share(account.hit_ratio), details)
+
+
+def _saved(rows: Iterable[Row]) -> Card:
+    known = [saved for row in rows if (saved := row.account.saved_per_hour) is not None]
+    saved = sum(known) if known else None
+    losing = sum(one < 0 for one in known)
+    details = [_("of rendering, in each hour")]
+    if losing:
+        text = ngettext(
+            "%(number)s fragment costs more than it spares",
+            "%(number)s fragments cost more than they spare",
+            losing,
+        )
+        details.append(text % {"number": wording.number(losing)})
+    mood = "bad" if saved is not None and saved < 0 else "open"
+    return Card(_("Time saved"), wording.duration(saved), details, mood)
+
+
+def _age(found: Figures) -> Card:
+    account = found.together()
+    details = []
+    if account.age_p99 is not None:
+        text = _("at most, for half of what readers see; %(age)s for 99 %% of it")
+        details.append(text % {"age": wording.duration(account.age_p99)})
+    return Card(_("Served age"), wording.duration(account.age_p50), details)
+
+
+def _errors(found: Figures) -> Card:
+    if found.problem:
+        return Card(_("Errors"), wording.NOTHING)
+    own, of_caches = found.together().errors, found.cache_errors()
+    details = [
+        _("%(number)s in templates and context functions") % {"number": wording.number(own)},
+        _("%(number)s times a cache was not to be had") % {"number": wording.number(of_caches)},
+    ]
+    mood = "bad" if own or of_caches else "good"
+    return Card(_("Errors"), wording.number(own + of_caches), details, mood)
+
+
+def _guards(caches: Sequence[Mapping[str, Any]]) -> Card:
+    details = []
+    opened = silent = 0
+    for cache in caches:
+        if cache["seconds"] is None:
+            silent += 1
+            details.append(_("%(alias)s does not answer") % cache)
+        else:
+            answered = {"alias": cache["alias"], "time": wording.duration(cache["seconds"])}
+            details.append(_("%(alias)s answers in %(time)s") % answered)
+        for guard in cache["open_guards"]:
+            opened += 1
+            details.append(_open_guard(guard))
+    if opened:
+        value = ngettext("%(number)s open", "%(number)s open", opened)
+        return Card(_("Guards"), value % {"number": wording.number(opened)}, details, "bad")
+    if silent:
+        return Card(_("Guards"), _("no answer"), details, "bad")
+    return Card(_("Guards"), _("all closed"), details, "good")
+
+
+def _open_guard(guard: Mapping[str, Any]) -> str:
+    processes = sum(guard["processes"].values())
+    text = ngettext(
+        "for %(purpose)s since %(since)s, in %(number)s process",
+        "for %(purpose)s since %(since)s, in %(number)s processes",
+        processes,
+    )
+    return text % {**guard, "number": wording.number(processes)}

@@ -1,0 +1,192 @@
+"""Forms: which fragment, and which instance of it, is meant; what is wrong is said beside it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, QueryDict
+from django.utils.text import smart_split
+from django.utils.translation import gettext_lazy as _
+
+from fragcache import axes, registry
+from fragcache.declarations import Fragment
+from fragcache.exceptions import FragcacheError
+from fragcache.management.arguments import arguments_of
+from fragcache.reading.resolving import resolve, unpublished
+from fragcache.stats.answering import aliases
+from fragcache.store import Store, store
+
+#: Before the name of an axis: that of its field.
+AXIS = "axis_"
+
+
+class FragmentForm(forms.Form):
+    """A fragment that this site declares."""
+
+    fragment = forms.CharField(
+        label=_("Fragment"),
+        max_length=255,
+        widget=forms.TextInput(attrs={"list": "fragments", "class": "vTextField"}),
+    )
+
+    def clean_fragment(self) -> Fragment:
+        try:
+            return self.find(self.cleaned_data["fragment"])
+        except FragcacheError as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def find(self, name: str) -> Fragment:
+        """Return the fragment of a name.
+
+        Raises:
+            FragcacheError: there is none.
+        """
+        return registry.get(name)
+
+
+class ArgumentsForm(FragmentForm):
+    """Arguments as well, as they are written in a template."""
+
+    arguments = forms.CharField(
+        label=_("Arguments"),
+        required=False,
+        max_length=1000,
+        help_text=_('As in a template: 12, or 12 variant="row".'),
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+    )
+
+    #: By position, and by name.
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        texts = list(smart_split(found.get("arguments", "")))
+        self.args, self.kwargs = arguments_of(texts)
+        if "fragment" in found and self.names_instance:
+            try:
+                found["fragment"].parameters.instance(self.args, self.kwargs)
+            except FragcacheError as error:
+                self.add_error("arguments", str(error))
+        return found
+
+    @property
+    def names_instance(self) -> bool:
+        """Whether the arguments are to fit."""
+        return True
+
+
+class InvalidateForm(ArgumentsForm):
+    """One instance, or all of a fragment: which of them is never told by empty arguments."""
+
+    ONE, ALL = "one", "all"
+    field_order = ["fragment", "scope", "arguments", "purge"]
+
+    scope = forms.ChoiceField(
+        label=_("What"),
+        choices=[(ONE, _("the instance with these arguments")), (ALL, _("all instances"))],
+        initial=ONE,
+    )
+    purge = forms.BooleanField(
+        label=_("Show nothing meanwhile"),
+        required=False,
+        help_text=_(
+            "With all instances: targets show nothing instead of the former entries, until they "
+            "are warmed again."
+        ),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean()
+        if self.is_all and found.get("arguments"):
+            self.add_error("arguments", _("All instances are meant: leave this empty."))
+        if found.get("purge") and not self.is_all:
+            self.add_error("purge", _("Only for all instances."))
+        return found
+
+    @property
+    def is_all(self) -> bool:
+        """Whether all instances are meant."""
+        return self.cleaned_data.get("scope") == self.ALL
+
+    @property
+    def names_instance(self) -> bool:
+        return not self.is_all
+
+
+class ClearForm(forms.Form):
+    """All fragments."""
+
+    purge = forms.BooleanField(
+        label=_("Show nothing meanwhile"),
+        required=False,
+        help_text=_(
+            "Targets show nothing instead of the former entries, until they are warmed again."
+        ),
+    )
+
+
+class InstanceForm(ArgumentsForm):
+    """An instance as a page sees it: by axis values, in one of the caches."""
+
+    def __init__(self, data: QueryDict | None, request: HttpRequest) -> None:
+        own = None if data is None else data.copy()
+        super().__init__(own)
+        known = aliases()
+        if len(known) > 1:
+            self.fields["using"] = forms.ChoiceField(
+                label=_("Cache alias"),
+                required=False,
+                choices=[("", _("the fragment's own")), *((alias, alias) for alias in known)],
+            )
+        for name in self._axes():
+            field = self.fields[f"{AXIS}{name}"] = _axis_field(name, request)
+            if own is not None and not own.get(f"{AXIS}{name}"):
+                own[f"{AXIS}{name}"] = field.initial  # the one that is shown as chosen
+
+    def find(self, name: str) -> Fragment:
+        fragment = resolve(name, self._using())
+        if fragment is None:
+            raise unpublished(name)
+        return fragment
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean()
+        self.axis_values: dict[str, Any] = {}
+        for name in self._axes():
+            if text := found.get(f"{AXIS}{name}"):
+                try:
+                    self.axis_values[name] = axes.get(name).from_text(text)
+                except ValueError as error:
+                    self.add_error(f"{AXIS}{name}", f"{error}.")
+        return found
+
+    @property
+    def cache(self) -> Store:
+        """The store that the instance lies in, of a form that is valid."""
+        return store(self._using() or self.cleaned_data["fragment"].using)
+
+    def _using(self) -> str | None:
+        using = self.data.get("using")
+        return using if using in aliases() else None
+
+    def _axes(self) -> tuple[str, ...]:
+        """Return the names of the fragment's axes, none while there is no such fragment."""
+        with suppress(FragcacheError):
+            return self.find(self.data.get("fragment", "").strip()).axes
+        return ()
+
+
+def _axis_field(name: str, request: HttpRequest) -> forms.ChoiceField:
+    """Return the choice of an axis value: those that are warmed, at first this request's own."""
+    axis = axes.get(name)
+    current = axis.to_text(axis.current(request))
+    texts = list(dict.fromkeys([*map(axis.to_text, axis.values()), current]))
+    return forms.ChoiceField(
+        label=name,
+        required=False,
+        initial=current,
+        choices=[(text, text) for text in texts],
+    )

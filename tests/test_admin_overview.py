@@ -125,6 +125,16 @@ class TestTheTable:
         assert '<a href="?last=24h&amp;sort=-lookups"' in shown
         assert '<a href="?last=24h&amp;sort=name"' in shown
 
+    def test_has_a_trend_of_misses_with_hits_upon_them(self, superuser: Client) -> None:
+        count("a", ago=1_800, **{Event.HIT: 30, Miss.COLD: 10})
+        shown = html(superuser, overview())
+        assert 'aria-label="30 hits, 10 misses; at most 40 in one step"' in shown
+        bars = dict(re.findall(r'<path class="fc-(hit|miss)" d="M[\d.]+ ([^"]+)"', shown))
+        assert {kind: re.sub(r"h-?[\d.]+", " ", bar) for kind, bar in bars.items()} == {
+            "miss": "160 V120 z",
+            "hit": "120 V0 z",
+        }
+
     def test_is_filtered_by_name(self, superuser: Client) -> None:
         count("shop.price")
         count("blog.card")

@@ -13,7 +13,6 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.cache import never_cache
 
 if TYPE_CHECKING:
     from fragcache.admin.overview import FragmentCacheAdmin
@@ -74,7 +73,7 @@ def page(
 
 
 def guarded(admin: FragmentCacheAdmin, view: View, permission: str) -> Callable[..., HttpResponse]:
-    """Return a view for those who have the permission; no cache keeps what it shows."""
+    """Return a view for those who have the permission; ``admin_view`` sees to the rest."""
 
     @wraps(view)
     def guarded(request: HttpRequest, **arguments: Any) -> HttpResponse:
@@ -85,7 +84,7 @@ def guarded(admin: FragmentCacheAdmin, view: View, permission: str) -> Callable[
         except BadRequest as error:
             return HttpResponseBadRequest(f"{error}\n", content_type="text/plain; charset=utf-8")
 
-    return never_cache(guarded)
+    return guarded
 
 
 def shown(

@@ -97,6 +97,20 @@ except RuntimeError as error:
     assert "isn't in an application in INSTALLED_APPS" in output
 
 
+def test_the_source_has_a_superuser_whose_password_can_be_told(var: Path) -> None:
+    script = """
+import os
+from django.contrib.auth import authenticate
+from django.core.management import call_command
+for password in ("demo", "changed", "changed"):
+    os.environ["DEMO_ADMIN_PASSWORD"] = "" if password == "demo" else password
+    call_command("make_superuser")
+    print(authenticate(username="demo", password=password).is_superuser)
+"""
+    output = manage(var, "shell", "--verbosity=0", "-c", script)
+    assert output.split() == ["True", "True", "True"]
+
+
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_a_signal_during_the_preparation_leaves_nothing_running(
     start_demo: Callable[..., Demo], how: signal.Signals, code: int

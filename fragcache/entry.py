@@ -50,6 +50,7 @@ class Kind(IntEnum):
     TOKEN = ord("T")
     MANIFEST = ord("M")
     LOCK = ord("L")
+    SET = ord("S")
 
 
 class Field(IntEnum):

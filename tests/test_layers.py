@@ -29,7 +29,7 @@ LAYERS: dict[str, str] = {
     ),
     "use cases": (
         "additions blocks bubbling contexts dependencies explaining invalidation "
-        "reading rendering slots stats tombstones verifying warming"
+        "reading rendering sets slots stats tombstones verifying warming"
     ),
     "shells": "admin apps checks contrib management middleware templatetags testing urls views",
 }

@@ -13,6 +13,7 @@ from fragcache.page import Page, Wanted, now
 from fragcache.reading.batch import Batch
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.reading.lookup import head_keys
+from fragcache.reading.pins import pin
 from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.store import Store
@@ -106,6 +107,7 @@ def _under_key(cache: Store, key: str, copy: KeptSnapshot | None) -> Found | Non
 def _heads(batch: Batch, page: Page) -> tuple[list[Entry | None], Tokens | None]:
     cache, memory = batch.cache, page.memory(batch.cache.space)
     keys = head_keys(batch)
+    pin(batch, page, keys)
     names = batch.distinct_token_names()
     tokens = known_tokens(cache, page, names)
     if tokens is None or not memory.heads.keys() >= set(keys):

@@ -112,7 +112,7 @@ def in_child(call: Callable[[], None]) -> int:
 
 
 def reading(given: dict[str, Any]) -> dict[str, int]:
-    """Build pages until many generations were seen; return how many were of one generation, and how many not."""
+    """Build pages until many generations were seen; return how many pages were of one."""
     found: Counter[str] = Counter()
     shown: set[int] = set()
     end = time.monotonic() + PATIENCE
@@ -160,7 +160,7 @@ def start(part: str, cache: Mapping[str, Any], **given: Any) -> subprocess.Popen
 
 def end(process: subprocess.Popen[str]) -> dict[str, int]:
     """Return what a process says at its end."""
-    said, problems = process.communicate(timeout=60)
+    said, problems = process.communicate(timeout=90)
     assert process.returncode == 0, problems
     document: dict[str, int] = json.loads(said)
     return document

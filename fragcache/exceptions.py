@@ -91,6 +91,10 @@ class ReadOnly(FragcacheError):
         )
 
 
+class WrongKey(FragcacheError, ValueError):
+    """A key of Ed25519 in the settings is none."""
+
+
 class ExtraMissing(FragcacheError, ImportError):
     """A library is needed that an extra of fragcache installs."""
 

@@ -17,7 +17,7 @@ PLACE_IT = "has no layer: place it in LAYERS of tests/test_layers.py."
 #: From the lowest to the highest. A module may import those of its own layer and of lower ones.
 LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions locks signals suggestions",
-    "values": "keys entry histograms",
+    "values": "keys entry histograms signing",
     "storage": (
         "backends breaker counters databases deadline guard holed leases local page records store "
         "token_memory tokens transactions"

@@ -35,13 +35,14 @@ def number_html(templates: Any) -> None:
 def test_what_a_page_misses_is_asked_for_in_one_request(
     asked_source: AskedSite, asking_target: Target, numbers: Iterator[int]
 ) -> None:
-    wanted = [next(numbers) for _time in range(20)]
+    asking_target(source={"TIMEOUT": 20})
+    wanted = [next(numbers) for _time in range(10)]
     before = asked_source.log.count("POST /fragments/context/")
 
     assert contexts(wanted) == [str(n) for n in wanted]
 
     assert asked_source.log.count("POST /fragments/context/") == before + 1
-    assert sorted(asked_source.builds[-20:]) == wanted
+    assert sorted(asked_source.builds[-10:]) == wanted
 
 
 def test_one_that_fails_is_missing_and_the_others_are_there(
@@ -113,7 +114,7 @@ def test_all_threads_ask_by_one_connection_of_http_2(
     http2_source: AskedSite, asking_target: Target, numbers: Iterator[int]
 ) -> None:
     url = f"https://{http2_source.address}/fragments/context/"
-    asking_target(source={"URL": url, "TIMEOUT": 10})
+    asking_target(source={"URL": url, "TIMEOUT": 20})
     wanted = [next(numbers) for _time in range(8)]
     assert fetch_context(NAME, next(numbers))["of"] == "the source"
 

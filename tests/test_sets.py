@@ -143,11 +143,11 @@ class TestShowing:
     ) -> None:
         publish(1)
         with in_request():
-            use_set(SET)
+            used = use_set(SET)
             assert fetch_context(COUNT)["n"] == 1
             publish(2)
             assert fetch_context(LIST)["n"] == 1
-            use_set(SET)
+            assert use_set(SET) is used
             assert fetch_context(COUNT)["n"] == 1
         with in_request():
             use_set(SET)

@@ -50,7 +50,8 @@ def test_processes_share_the_work_of_contexts(shop: Shop, log: Path) -> None:
     assert (code, run.err) == (0, "")
     number = 2 * NUMBERS
     assert run.offers == {"planned": number, "rendered": number, "stored": number}
-    assert sorted(one for one, _process in rendered(log)) == sorted([*range(NUMBERS), *range(NUMBERS)])
+    both = sorted([*range(NUMBERS), *range(NUMBERS)])
+    assert sorted(one for one, _process in rendered(log)) == both
     code, again = shop.run(*PARALLEL, **told)
     assert again.offers == {"planned": number, "fresh": number}
 

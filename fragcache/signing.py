@@ -3,7 +3,7 @@
     ed25519-private:<32 bytes in base64>    of a source: it signs, and verifies
     ed25519-public:<32 bytes in base64>     of a target: it verifies
 
-What is signed is a BLAKE2b digest, so that a long payload is hashed once. A signature costs fifty
+What is signed is a BLAKE2b digest, so that a long payload is hashed once. A signature costs thirty
 times what a MAC does; of what is read again and again it is verified once.
 """
 

@@ -83,6 +83,7 @@ def test_is_shown_in_place_of_one_that_does_not_fit(
     publish(source, 3)
     with target():
         assert seen() == 3
+    assert happened(Event.HIT, NAME) == 2
 
 
 @any_cache

@@ -23,7 +23,6 @@ from fragcache.contexts.snapshots import open_snapshot
 from fragcache.counters import Event, Miss, count, count_particulars, degrade
 from fragcache.declarations import Fragment
 from fragcache.exceptions import (
-    CacheUnavailable,
     FragmentMissing,
     InvalidArguments,
     ShapeMismatch,
@@ -34,7 +33,6 @@ from fragcache.keys import FORMAT
 from fragcache.page import Page
 from fragcache.reading.api import RAISE
 from fragcache.reading.batch import Batch
-from fragcache.reading.lookup import head_keys
 from fragcache.reading.resolving import Reference, find, unpublished
 from fragcache.store import store
 
@@ -109,7 +107,7 @@ def fetch_contexts(
         InvalidArguments, NoIdentity: the items name no instances.
         UnknownAxis: this site lacks an axis of the fragment.
     """
-    with _looking(fragment, items, kwargs, request, using=using) as (batch, current):
+    with looking(fragment, items, kwargs, request, using=using) as (batch, current):
         found = newest(batch, current)
         if ask(batch, _absent(found), current):
             found = newest(batch, current)
@@ -126,44 +124,15 @@ def fetch_states(
     Raises:
         As ``fetch_contexts``.
     """
-    with _looking(fragment, items, {}, None, using=using) as (batch, current):
+    with looking(fragment, items, {}, None, using=using) as (batch, current):
         found = states(batch, current)
         if ask(batch, _absent(found), current):
             found = states(batch, current)
     return found
 
 
-def are_there(fragment: Fragment, items: Sequence[Any], *, using: str | None = None) -> list[bool]:
-    """Return of which instances there is a context, which heads alone do not tell.
-
-    The source is not asked for those that are not there.
-
-    Raises:
-        As ``fetch_contexts``.
-    """
-    with _looking(fragment, items, {}, None, using=using) as (batch, current):
-        return [found is not None for found in newest(batch, current)]
-
-
-def built_at(
-    fragment: Fragment, items: Sequence[Any], *, using: str | None = None
-) -> list[int | None]:
-    """Return when the newest contexts were built, in microseconds since 1970 UTC; None for none.
-
-    Nor is the source asked here.
-
-    Raises:
-        CacheUnavailable: the cache does not answer.
-    """
-    with _looking(fragment, items, {}, None, using=using) as (batch, current):
-        found = newest(batch, current)
-        if not current.memory(batch.cache.space).heads.keys() >= set(head_keys(batch)):
-            raise CacheUnavailable(f"alias {batch.cache.alias!r}: it does not answer")
-    return [None if one is None else one.built_at for one in found]
-
-
 @contextmanager
-def _looking(
+def looking(
     fragment: Fragment,
     items: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -171,6 +140,12 @@ def _looking(
     *,
     using: str | None,
 ) -> Iterator[tuple[Batch, Page]]:
+    """Give the batch that a call asks for, and the page that it is asked for by.
+
+    Raises:
+        InvalidArguments, NoIdentity: the items name no instances.
+        UnknownAxis: this site lacks an axis of the fragment.
+    """
     cache = store(using or fragment.using)
     batch = Batch.of(context_form(fragment), cache, items, kwargs, request)
     current = page.active()
@@ -239,7 +214,7 @@ def _fitting(
     batch: Batch, position: int, found: Found | None, shape: type[Any], page: Page
 ) -> Context | None:
     name = batch.fragment.name
-    context = _opened(name, found)
+    context = _read(name, found)
     if found is None or context is None:
         return None
     try:
@@ -251,10 +226,22 @@ def _fitting(
         say_that_it_lasts(name, error)
         return Context({}, found.suffix, is_stale=True, fitted=before)
     note_good(batch, position, shape, found)
+    _count(name, context)
     return context._replace(fitted=fitted)
 
 
 def _opened(name: str, found: Found | None) -> Context | None:
+    context = _read(name, found)
+    if context is not None:
+        _count(name, context)
+    return context
+
+
+def _count(name: str, context: Context) -> None:
+    count(Event.STALE_SERVED if context.is_stale else Event.HIT, name)
+
+
+def _read(name: str, found: Found | None) -> Context | None:
     if found is None:
         count_particulars(name, "", {Event.MISSING: 1, Miss.MISSING: 1})
         return None
@@ -264,9 +251,7 @@ def _opened(name: str, found: Found | None) -> Context | None:
         message = "A context of %s cannot be read: %s."
         degrade(Event.UNBELIEVED, name, "unreadable context", message, name or found.suffix, error)
         return None
-    is_stale = found.age is Age.STALE
-    count(Event.STALE_SERVED if is_stale else Event.HIT, name)
-    return Context(values, found.suffix, is_stale)
+    return Context(values, found.suffix, found.age is Age.STALE)
 
 
 afetch_context = sync_to_async(fetch_context)

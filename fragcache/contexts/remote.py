@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from fragcache import axes, manifest, registry
 from fragcache.arguments import MISSING, Parameters
 from fragcache.bubbling import note_unstorable
-from fragcache.contexts.fetching import Context, are_there, fetch_contexts, fetch_states
+from fragcache.contexts.fetching import Context, fetch_contexts, fetch_states
+from fragcache.contexts.presence import are_there
 from fragcache.contexts.shapes import check_shape
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragmentMissing, UnknownFragment

@@ -21,6 +21,8 @@ from fragcache.exceptions import (
     NoIdentity,
     NotLoaded,
     ReadOnly,
+    SetIncomplete,
+    SetMissing,
     ShapeMismatch,
     SnapshotTooLarge,
     TransactionOpen,
@@ -45,6 +47,7 @@ from fragcache.reading import RAISE, aget_fragment, aget_fragments, get_fragment
 from fragcache.registry import fragment, register
 from fragcache.rendering import arender_fragment, render_fragment
 from fragcache.rendering.addresses import absolute_uri
+from fragcache.sets import ause_set, publish_set, rollback_set, use_set
 
 __all__ = [
     "RAISE",
@@ -64,6 +67,8 @@ __all__ = [
     "NoIdentity",
     "NotLoaded",
     "ReadOnly",
+    "SetIncomplete",
+    "SetMissing",
     "ShapeMismatch",
     "SnapshotTooLarge",
     "TransactionOpen",
@@ -83,6 +88,7 @@ __all__ = [
     "ainvalidate_template_fragment",
     "apublish_context",
     "arender_fragment",
+    "ause_set",
     "collection_version",
     "fetch_context",
     "fragment",
@@ -94,7 +100,10 @@ __all__ = [
     "invalidate_many",
     "invalidate_template_fragment",
     "publish_context",
+    "publish_set",
     "register",
     "remote_fragment",
     "render_fragment",
+    "rollback_set",
+    "use_set",
 ]

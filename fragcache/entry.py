@@ -5,7 +5,8 @@
 
 A value is believed only after its MAC was checked, which covers the key that it was found under:
 copied to another key, cut, altered or sealed by a stranger, it is a miss. Nothing is ever
-unpickled. Keyed BLAKE2b (RFC 7693) is the fastest MAC in the standard library for a kilobyte.
+unpickled. Keyed BLAKE2b (RFC 7693) is the fastest MAC in the standard library for a kilobyte. A
+signature of 64 bytes may stand in its place, by which a reader cannot seal.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from enum import Enum, IntEnum
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final, NamedTuple
+
+from fragcache.exceptions import ReadOnly
+from fragcache.signing import SIGNATURE_BYTES, Signer, is_signing
 
 MAGIC: Final = b"fc"
 FORMAT: Final = 1
@@ -50,6 +54,7 @@ class Kind(IntEnum):
     TOKEN = ord("T")
     MANIFEST = ord("M")
     LOCK = ord("L")
+    SET = ord("S")
 
 
 class Field(IntEnum):
@@ -118,11 +123,34 @@ class Ring:
     """The secret keys: the first one seals, every one of them opens."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._states = dict(map(_keyed_state, secrets))
-        self._fingerprint, self._state = next(iter(self._states.items()))
+        """``secrets`` are texts that all sites share, or keys of Ed25519.
+
+        Raises:
+            WrongKey: one begins like a key of Ed25519, and is none.
+            ExtraMissing: the library for these is not installed.
+        """
+        signers = {text: Signer(text) for text in secrets if is_signing(text)}
+        self._signers = {signer.fingerprint: signer for signer in reversed(signers.values())}
+        states = {text: _keyed_state(text) for text in secrets if text not in signers}
+        self._states = dict(states.values())
+        first = next(iter(secrets))
+        self._signer = signers.get(first)
+        if self._signer is None:
+            self._fingerprint, self._state = states[first]
+        else:
+            self._fingerprint = self._signer.fingerprint
+
+    @property
+    def can_seal(self) -> bool:
+        """Whether the first key is more than the public half of a pair."""
+        return self._signer is None or self._signer.can_sign
 
     def seal(self, key: str, entry: Entry) -> bytes:
-        """Return ``entry`` as bytes that only ``open`` under the same ``key`` believes."""
+        """Return ``entry`` as bytes that only ``open`` under the same ``key`` believes.
+
+        Raises:
+            ReadOnly: the first key is public.
+        """
         kind, payload, as_of, built_at, fresh_until, tokens, tagged = entry
         flags = _HAS_CRITICAL if entry.has_critical else 0
         length = _FIXED_BYTES + len(tagged)
@@ -131,6 +159,9 @@ class Ring:
             MAGIC, FORMAT, kind, length, *moments, self._fingerprint, tokens, flags
         )
         head = fixed + tagged
+        if self._signer is not None:
+            self.check_can_seal()
+            return b"".join((head, self._signer.sign(key, head, payload), payload))
         return b"".join((head, _mac(self._state, key, head, payload), payload))
 
     def open(self, key: str, data: bytes) -> Entry | Unsealed:
@@ -146,18 +177,37 @@ class Ring:
             return Unsealed.UNREADABLE
         if version != FORMAT:
             return Unsealed.UNKNOWN_FORMAT
-        state = self._states.get(fingerprint)
-        if state is None:
-            return Unsealed.UNKNOWN_KEY
         end = _PREFIX_BYTES + length
-        payload = data[end + _MAC_BYTES :]
-        if not compare_digest(data[end : end + _MAC_BYTES], _mac(state, key, data[:end], payload)):
-            return Unsealed.FORGED
+        state = self._states.get(fingerprint)
+        if state is not None:
+            payload = data[end + _MAC_BYTES :]
+            mac = _mac(state, key, data[:end], payload)
+            if not compare_digest(data[end : end + _MAC_BYTES], mac):
+                return Unsealed.FORGED
+        elif (signer := self._signers.get(fingerprint)) is not None:
+            start = end + SIGNATURE_BYTES
+            payload = data[start:]
+            if not signer.verifies(data[end:start], key, data[:end], payload):
+                return Unsealed.FORGED
+        else:
+            return Unsealed.UNKNOWN_KEY
         tagged = data[_HEADER.size : end]
         if flags & _HAS_CRITICAL and not UNDERSTOOD.issuperset(_critical(tagged)):
             return Unsealed.UNKNOWN_FIELD
         # Optimisation: half the time of Entry(...), for every hit.
         return _new(Entry, (kind, payload, as_of, built_at, fresh_until, tokens, tagged))
+
+    def check_can_seal(self) -> None:
+        """See that the first key can seal.
+
+        Raises:
+            ReadOnly: it is public.
+        """
+        if not self.can_seal:
+            raise ReadOnly(
+                "The first of FRAGCACHE['SECRET_KEYS'] is a public key, which can seal nothing: "
+                "this site only reads."
+            )
 
     def seals_like(self, data: bytes) -> bool:
         """Whether ``data``, which was opened, is sealed with the key that seals now."""

@@ -55,6 +55,14 @@ class FragmentMissing(FragcacheError, LookupError):
     """The fragment is declared, but this instance of it is not to be had."""
 
 
+class SetMissing(FragmentMissing):
+    """No atomic set of that name is in the cache."""
+
+
+class SetIncomplete(FragcacheError):
+    """Not all members of an atomic set are in the cache: it is not shown."""
+
+
 class CacheUnavailable(FragcacheError):
     """The cache did not answer, or answered with a failure of its own."""
 
@@ -81,6 +89,10 @@ class ReadOnly(FragcacheError):
             "FRAGCACHE['READ_ONLY'] is set: nothing is written to the cache alias "
             f"{alias!r} by this site."
         )
+
+
+class WrongKey(FragcacheError, ValueError):
+    """A key of Ed25519 in the settings is none."""
 
 
 class ExtraMissing(FragcacheError, ImportError):

@@ -98,6 +98,11 @@ def manifest_key(name: str, room: int = MAX_BYTES) -> str:
     return fit(f"{FORMAT}:{name}!manifest", room)
 
 
+def set_key(name: str, room: int = MAX_BYTES, part: str = "") -> str:
+    """Return the key of what is said of an atomic set; without a name, of what sets there are."""
+    return fit(f"{FORMAT}:{name}!set", room, f":{part}" if part else "")
+
+
 def lock_key(purpose: str, room: int = MAX_BYTES) -> str:
     """Return the key of a lock."""
     return fit(f"{FORMAT}!{purpose}", room)

@@ -46,6 +46,12 @@ class Memory:
     heads: dict[str, Entry | None] = field(default_factory=dict)
     #: What was there, and was not believed; and as which ``counters.Event``.
     unbelieved: dict[str, str] = field(default_factory=dict)
+    #: By fragment and kind of entry, the head that all its instances have in an atomic set.
+    pins: dict[tuple[str, int], Entry] = field(default_factory=dict)
+    #: By name, the atomic sets that the page shows.
+    sets: dict[str, Any] = field(default_factory=dict)
+    #: The keys of heads that are pinned, and are not fetched.
+    pinned: set[str] = field(default_factory=set)
     #: What the next multi-get brings as well.
     wishes: Wanted = field(default_factory=Wanted)
     #: By the base of their keys, what was prefetched by one call, and the versions of it.

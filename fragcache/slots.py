@@ -109,15 +109,20 @@ def write(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> Written:
     return written
 
 
-def write_entries(store: Store, fragment: Fragment, slots: Sequence[Slot]) -> Written:
+def write_entries(
+    store: Store, fragment: Fragment, slots: Sequence[Slot], at_most: float | None = None
+) -> Written:
     """Store the entries of rendered slots; return what was confirmed and what was refused.
+
+    They live as long as the fragment says, or ``at_most`` so many seconds.
 
     Raises:
         CacheUnavailable: the cache does not answer.
     """
     room, maker = store.room, _Maker(fragment)
     entries = {entry_key(slot.base, slot.suffix, room): maker.entry(slot) for slot in slots}
-    refused = store.write_many(entries, fragment.life)
+    lives = [life for life in (fragment.life, at_most) if life is not None]
+    refused = store.write_many(entries, min(lives, default=None))
     count(Event.STORED, fragment.name, len(entries) - len(refused))
     for reason, times in Counter(refused.values()).items():
         degrade(

@@ -44,8 +44,8 @@ class Store:
 
     def __init__(self, alias: str, secrets: Sequence[str], *, read_only: bool) -> None:
         self.alias = alias
-        self.is_writable = not read_only
         self._ring = Ring(secrets)
+        self.is_writable = not read_only and self._ring.can_seal
 
     @property
     def backend(self) -> FragmentBackend:
@@ -235,6 +235,7 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         if not self.is_writable:
+            self._ring.check_can_seal()
             raise ReadOnly.of(self.alias)
         with self._failures_named():
             yield

@@ -1,6 +1,7 @@
 """The HTTP interface of a source: targets ask for a context, and are told its key.
 
 An answer that is no key is a JSON document, too: ``error`` is for programs, ``message`` for people.
+Many questions in one request have as many answers, each with its own status.
 Neither names a value of the site's, nor what its code raised.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -36,6 +38,10 @@ logger = logging.getLogger("fragcache")
 
 #: The most that a question may have.
 MAX_BYTES: Final = 64 * 2**10
+#: The most questions of one request.
+MOST: Final = 100
+#: Seconds after which the rest of them are told to come again.
+SECONDS: Final = 3.0
 
 _FIELDS: Final[Mapping[str, tuple[type, str]]] = {
     "fragment": (str, "a text"),
@@ -65,25 +71,62 @@ class _Refused(Exception):
         }
         self.headers = headers or {}
 
+    @property
+    def as_one_of_many(self) -> dict[str, Any]:
+        """The answer, where others stand beside it."""
+        after = self.headers.get("Retry-After")
+        told = {} if after is None else {"retry_after": int(after)}
+        return {"status": self.status, **self.document, **told}
+
 
 @csrf_exempt
 @login_not_required
 @transaction.non_atomic_requests
 def context(request: HttpRequest) -> HttpResponse:
-    """Answer ``{"fragment": NAME, "args": [...], "kwargs": {...}, "axes": {...}}`` with a key."""
+    """Answer ``{"fragment": NAME, "args": [...], "kwargs": {...}, "axes": {...}}`` with a key.
+
+    ``{"questions": [...]}`` with as many of these is answered by ``{"answers": [...]}``.
+    """
     try:
-        document = {"key": _answered(_question(_authenticated(request)))}
-        response = JsonResponse(document)
+        document = _document(_authenticated(request))
+        if "questions" in document:
+            response = JsonResponse({"answers": _answers(document, request)})
+        else:
+            response = JsonResponse({"key": _key(document, request)})
     except _Refused as refused:
         response = JsonResponse(refused.document, status=refused.status, headers=refused.headers)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _answers(document: Mapping[str, Any], request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the answers to many questions, in their order."""
+    asked = document["questions"]
+    if len(document) > 1 or not isinstance(asked, list) or not 0 < len(asked) <= MOST:
+        raise _invalid({"questions": f"They are a list of 1 to {MOST}, and all there is."})
+    until = time.monotonic() + SECONDS
+    answers = []
+    for one in asked:
+        try:
+            if time.monotonic() > until:
+                raise _busy(1)
+            answers.append({"key": _key(one, request)})
+        except _Refused as refused:
+            answers.append(refused.as_one_of_many)
+    return answers
+
+
+def _key(document: Any, request: HttpRequest) -> str:
+    try:
+        return _answered(_question(document))
+    except _Refused:
+        raise
     except Exception:
         # The site's own code has failed: that is told to the site, not to who asks.
         got_request_exception.send(sender=None, request=request)
         logger.exception("A context that was asked for could not be published.")
-        document = {"error": "failed", "message": "It could not be built: see the source's log."}
-        response = JsonResponse(document, status=500)
-    response["Cache-Control"] = "no-store"
-    return response
+        message = "It could not be built: see the source's log."
+        raise _Refused(500, "failed", message) from None
 
 
 def _authenticated(request: HttpRequest) -> bytes:
@@ -126,8 +169,8 @@ def _body(request: HttpRequest) -> bytes:
     return body
 
 
-def _question(body: bytes) -> Question:
-    document = _document(body)
+def _question(document: Any) -> Question:
+    _check_fields(document)
     fragment = asked_fragment(document["fragment"])
     if fragment is None:
         raise _Refused(404, "unknown_fragment", "No fragment of that name publishes contexts here.")
@@ -152,6 +195,12 @@ def _document(body: bytes) -> dict[str, Any]:
         raise _Refused(400, "body", "The body is no JSON document.") from None
     if not isinstance(document, dict):
         raise _Refused(400, "body", "The body is no JSON object.")
+    return document
+
+
+def _check_fields(document: Any) -> None:
+    if not isinstance(document, dict):
+        raise _Refused(400, "body", "A question is a JSON object.")
     wrong = {
         name: f"It is not {said}."
         for name, (kind, said) in _FIELDS.items()
@@ -162,7 +211,6 @@ def _document(body: bytes) -> dict[str, Any]:
         wrong["fragment"] = "It is missing."
     if wrong:
         raise _invalid(wrong)
-    return document
 
 
 def _axis_values(fragment: Fragment, texts: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,8 +232,7 @@ def _answered(question: Question) -> str:
     try:
         return question.answer()
     except Busy as busy:
-        seconds = str(max(1, math.ceil(busy.seconds)))
-        raise _Refused(429, "busy", str(busy), headers={"Retry-After": seconds}) from None
+        raise _busy(busy.seconds) from None
     except FragmentMissing:
         raise _Refused(404, "missing", "There is no such instance.") from None
     except CacheUnavailable as error:
@@ -195,6 +242,11 @@ def _answered(question: Question) -> str:
         raise _Refused(503, "cache", "The cache of the source does not answer.") from None
     except ReadOnly:
         raise _Refused(503, "read_only", "This site publishes nothing: it only reads.") from None
+
+
+def _busy(seconds: float) -> _Refused:
+    headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
+    return _Refused(429, "busy", str(Busy(seconds)), headers=headers)
 
 
 def _invalid(fields: Mapping[str, str]) -> _Refused:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,6 @@ settings.configure(
 )
 import django
 django.setup()
-from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
-from django.core.wsgi import get_wsgi_application
 from django.urls import include, path
 from fragcache import fragment, publish_context
 
@@ -53,15 +51,48 @@ def number(n, scale=1):
     return {"n": n, "of": "the source"}
 
 
+publish_context("asked.number", 0)
+"""
+
+#: By Django's own server.
+BY_HTTP_1 = """
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.core.wsgi import get_wsgi_application
+
+
 class Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
 
-publish_context("asked.number", 0)
 server = ThreadedWSGIServer(("127.0.0.1", 0), Handler)
 server.set_app(get_wsgi_application())
 print(server.server_port, flush=True)
 server.serve_forever()
+"""
+
+#: By a server that has HTTP/2; each request is a line with its protocol and its connection.
+BY_HTTP_2 = """
+import asyncio, socket
+from django.core.asgi import get_asgi_application
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+application = get_asgi_application()
+
+
+async def noted(scope, receive, send):
+    if scope["type"] == "http":
+        sys.stderr.write(f"HTTP/{scope['http_version']} from {scope['client'][1]}\\n")
+        sys.stderr.flush()
+    await application(scope, receive, send)
+
+
+listening = socket.create_server(("127.0.0.1", 0))
+config = Config()
+config.bind = [f"fd://{listening.fileno()}"]
+config.certfile, config.keyfile = given["certificate"]
+print(listening.getsockname()[1], flush=True)
+asyncio.run(serve(noted, config))
 """
 
 
@@ -69,8 +100,13 @@ class AskedSite:
     """Serves until ``stop``."""
 
     def __init__(
-        self, cache: Mapping[str, Any], fragcache: Mapping[str, Any], directory: Path
+        self,
+        cache: Mapping[str, Any],
+        fragcache: Mapping[str, Any],
+        directory: Path,
+        certificate: Sequence[str] = (),
     ) -> None:
+        """With a certificate and its key, as paths, it serves HTTP/2 by TLS."""
         self._builds = directory / "builds"
         self._pause = directory / "pause"
         self._log = directory / "log"
@@ -80,10 +116,12 @@ class AskedSite:
             "fragcache": dict(fragcache),
             "builds": str(self._builds),
             "pause": str(self._pause),
+            "certificate": list(certificate),
         }
+        program = PROGRAM + (BY_HTTP_2 if certificate else BY_HTTP_1)
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, json.dumps(given)],
+                [sys.executable, "-c", program, json.dumps(given)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -17,7 +17,7 @@ from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import include, path
 
-from fragcache import Fragment, fetch_context, fragment, invalidate_all
+from fragcache import Fragment, fetch_context, fragment, invalidate_all, views
 from fragcache.contexts import answering, credentials
 from fragcache.contexts.credentials import signed
 from fragcache.store import store
@@ -113,6 +113,57 @@ class TestAnswers:
         invalidate_all(plain)
         keys |= {post({"fragment": PLAIN}).json()["key"] for _time in range(2)}
         assert (len(keys), len(renders)) == (2, 2)
+
+
+@any_cache
+class TestManyQuestions:
+    def test_have_as_many_answers_in_their_order(
+        self, cards: Fragment, artists: list[Artist], renders: list[Any]
+    ) -> None:
+        good = [{"fragment": NAME, "args": [artist.pk]} for artist in artists]
+        bad: list[Any] = [{"fragment": NAME, "args": [0]}, {"fragment": "none"}, 5]
+
+        response = post({"questions": [good[0], *bad, good[1], good[0]]})
+
+        answers = response.json()["answers"]
+        assert response.status_code == 200
+        assert [answer.get("status", 200) for answer in answers] == [200, 404, 404, 400, 200, 200]
+        assert answers[0] == answers[5] != answers[4]
+        assert [one["artist"].name for one in map(fetch_context, keys_of(answers))] == [
+            *("Nina", "Ella", "Nina"),
+        ]
+        assert len(renders) == 2
+
+    def test_that_take_too_long_are_told_to_come_again(
+        self, cards: Fragment, artists: list[Artist], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(views, "SECONDS", 0.0)
+        question = {"fragment": NAME, "args": [artists[0].pk]}
+
+        [answer] = post({"questions": [question]}).json()["answers"]
+
+        assert (answer["status"], answer["error"], answer["retry_after"]) == (429, "busy", 1)
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"questions": []},
+            {"questions": [{"fragment": NAME}] * 101},
+            {"questions": {}},
+            {"questions": [{"fragment": NAME}], "fragment": NAME},
+        ],
+    )
+    def test_that_are_none_or_too_many_are_refused(self, document: Any) -> None:
+        response = post(document)
+
+        assert response.status_code == 422
+        assert response.json()["fields"] == {
+            "questions": "They are a list of 1 to 100, and all there is."
+        }
+
+
+def keys_of(answers: list[dict[str, Any]]) -> list[str]:
+    return [answer["key"] for answer in answers if "key" in answer]
 
 
 @any_cache

@@ -17,7 +17,7 @@ PLACE_IT = "has no layer: place it in LAYERS of tests/test_layers.py."
 #: From the lowest to the highest. A module may import those of its own layer and of lower ones.
 LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions locks positions signals suggestions tracing",
-    "values": "keys entry histograms readable",
+    "values": "keys entry histograms readable signing",
     "storage": (
         "backends breaker counters databases deadline guard holed leases local page records store "
         "token_memory tokens transactions"
@@ -29,7 +29,7 @@ LAYERS: dict[str, str] = {
     ),
     "use cases": (
         "additions blocks bubbling contexts dependencies explaining invalidation "
-        "reading rendering slots stats tombstones verifying warming"
+        "reading rendering sets slots stats tombstones verifying warming"
     ),
     "shells": (
         "admin apps checks contrib management middleware monitoring templatetags testing urls views"

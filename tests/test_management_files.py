@@ -272,6 +272,27 @@ class TestCompose:
         servers = {"postgres", "redis", "memcached"}
         assert servers | {"source", "target", "warm", "warm-target"} <= set(self.services())
 
+    def test_it_has_only_what_the_compose_specification_knows(self) -> None:
+        (document,) = documents(COMPOSE)
+        services = self.services()
+        assert {key for key in document if not key.startswith("x-")} == {
+            *("name", "services", "volumes"),
+        }
+        assert {key for service in services.values() for key in service} <= {
+            *("build", "command", "depends_on", "environment", "healthcheck", "image", "init"),
+            *("ports", "read_only", "restart", "tmpfs", "volumes"),
+        }
+        for service in services.values():
+            for name, needed in service.get("depends_on", {}).items():
+                is_healthy = needed["condition"] == "service_healthy"
+                assert not is_healthy or "healthcheck" in services[name]
+            named = [volume.partition(":")[0] for volume in service.get("volumes", [])]
+            assert set(named) <= set(document["volumes"])
+        # What is not set is the file's own default: nobody has to write a file of settings first.
+        written = re.findall(r"(?<!\$)\$(?:\{([^}]*)\}|\w)", text_of(COMPOSE))
+        assert written
+        assert all(re.fullmatch(r"\w+:-[\w-]+", one) for one in written), written
+
     def test_the_target_reads_and_only_its_warmer_writes(self) -> None:
         services = self.services()
         target, warmer = (services[name]["environment"] for name in ("target", "warm-target"))

@@ -43,6 +43,19 @@ def test_processes_share_the_work_and_each_instance_is_rendered_once(
     assert again.offers == {"planned": NUMBERS, "fresh": NUMBERS}
 
 
+def test_processes_share_the_work_of_contexts(shop: Shop, log: Path) -> None:
+    told = {"SHOP_PUBLISH": "both", "SHOP_LOG": str(log)}
+    code, run = shop.run(*PARALLEL, **told)
+
+    assert (code, run.err) == (0, "")
+    number = 2 * NUMBERS
+    assert run.offers == {"planned": number, "rendered": number, "stored": number}
+    both = sorted([*range(NUMBERS), *range(NUMBERS)])
+    assert sorted(one for one, _process in rendered(log)) == both
+    code, again = shop.run(*PARALLEL, **told)
+    assert again.offers == {"planned": number, "fresh": number}
+
+
 def test_the_instance_that_kills_its_process_is_named_and_the_run_goes_on(
     shop: Shop,
     log: Path,

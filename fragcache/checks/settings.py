@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 from fragcache import conf
 from fragcache.additions import Addition
 from fragcache.axes import Axis
+from fragcache.checks.keys import wrong_keys
 from fragcache.checks.locks import wrong_lock
 from fragcache.suggestions import did_you_mean
 
@@ -38,6 +39,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         *_unknown_settings(),
         *_wrong_alias(),
         *_wrong_lists(given),
+        *wrong_keys(given),
         *_wrong_values(given),
         *_wrong_numbers(given),
         *_wrong_axes(given),

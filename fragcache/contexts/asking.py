@@ -104,11 +104,12 @@ def ask(batch: Batch, positions: Sequence[int], page: Page) -> bool:
     asked = source()
     if asked is None:
         return False
-    heads, keys = page.memory(batch.cache.space).heads, head_keys(batch)
+    memory, keys = page.memory(batch.cache.space), head_keys(batch)
+    heads = memory.heads.keys() - memory.pinned  # what a source builds now is of no set
     bodies = {n: body for n in positions if keys[n] in heads and (body := _body(batch, n))}
     published = _asked(asked, bodies, batch.fragment.name, page)
     for position in published:
-        heads.pop(keys[position], None)
+        memory.heads.pop(keys[position], None)
     return bool(published)
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -34,9 +34,14 @@ JITTER: Final = 0.5
 #: Answers that a source gives which may be well at the next attempt.
 UNAVAILABLE: Final = frozenset({502, 503, 504})
 #: Questions on their way at a time; those beyond are not asked.
-MOST: Final = 32
+MOST: Final = 400
+#: The most of them in one request, and their bytes.
+TOGETHER: Final = 100
+TOGETHER_BYTES: Final = 60_000
 #: The most that is read of an answer.
-MAX_BYTES: Final = 64 * 2**10
+MAX_BYTES: Final = 128 * 2**10
+_OK: Final = 200
+_NOT_UNDERSTOOD: Final = 422
 #: Of its own: the sites' use of the module's is theirs to seed.
 _random: Final = random.Random()  # noqa: S311 - no secret
 
@@ -79,7 +84,7 @@ class Courier:
 
     def ask(self, bodies: Sequence[bytes], seconds: float) -> list[Reply | None]:
         """Return the replies in order, None for those that have not come in so many seconds."""
-        futures = [self._sent(body) for body in bodies]
+        futures = self._sent(bodies)
         wait([future for future in futures if future is not None], timeout=seconds)
         return [_reply_of(future) for future in futures]
 
@@ -100,27 +105,40 @@ class Courier:
         self._loop.run_forever()
         self._loop.close()
 
-    def _sent(self, body: bytes) -> Future[Reply] | None:
-        """Return the reply to come; of threads that ask the same, one asks."""
+    def _sent(self, bodies: Sequence[bytes]) -> list[Future[Reply] | None]:
+        """Return the replies to come; of threads that ask the same, one asks."""
         with self._lock:
-            future = self._on_the_way.get(body)
-            if future is not None or len(self._on_the_way) >= MOST:
-                return future
-            future = self._begun(body)
-            if future is None:
-                return None
-            self._on_the_way[body] = future
-        future.add_done_callback(lambda _done: self._arrived(body))
-        return future
+            room = MOST - len(self._on_the_way)
+            new = [body for body in dict.fromkeys(bodies) if body not in self._on_the_way][:room]
+            if not self._is_closed:
+                self._on_the_way |= {body: Future() for body in new}
+                for together in _portions(new):
+                    asyncio.run_coroutine_threadsafe(self._answer(together), self._loop)
+            return [self._on_the_way.get(body) for body in bodies]
+
+    async def _answer(self, bodies: Sequence[bytes]) -> None:
+        """Ask, and give each question's future its reply."""
+        replies: Sequence[Reply] = [Reply(0, {}, problem="closed")] * len(bodies)
+        try:
+            replies = await self._replies_to(bodies)
+        finally:
+            with self._lock:
+                futures = [self._on_the_way.pop(body) for body in bodies]
+            for future, reply in zip(futures, replies, strict=True):
+                future.set_result(reply)
+
+    async def _replies_to(self, bodies: Sequence[bytes]) -> Sequence[Reply]:
+        if len(bodies) == 1:
+            return [await self._reply_to(bodies[0])]
+        reply = await self._reply_to(b'{"questions":[' + b",".join(bodies) + b"]}")
+        if reply.status == _NOT_UNDERSTOOD:  # a source of an earlier release
+            return await asyncio.gather(*map(self._reply_to, bodies))
+        return _each(reply, len(bodies))
 
     def _begun(self, body: bytes | None) -> Future[Reply] | None:
         if self._is_closed:
             return None
         return asyncio.run_coroutine_threadsafe(self._reply_to(body), self._loop)
-
-    def _arrived(self, body: bytes) -> None:
-        with self._lock:
-            self._on_the_way.pop(body, None)
 
     async def _reply_to(self, body: bytes | None) -> Reply:
         import httpx
@@ -198,6 +216,34 @@ def _reply_of(future: Future[Reply] | None) -> Reply | None:
     if future is None or not future.done() or future.cancelled():
         return None
     return future.result()
+
+
+def _portions(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Yield questions by requests."""
+    portion: list[bytes] = []
+    for body in bodies:
+        if len(portion) == TOGETHER or sum(map(len, [*portion, body])) > TOGETHER_BYTES:
+            yield portion
+            portion = []
+        portion.append(body)
+    if portion:
+        yield portion
+
+
+def _each(reply: Reply, number: int) -> list[Reply]:
+    """Return the reply to each of so many questions that were asked together."""
+    answers = reply.document.get("answers")
+    if not isinstance(answers, list) or len(answers) != number:
+        return [reply] * number
+    return [_one_of_many(answer) for answer in answers]
+
+
+def _one_of_many(answer: Any) -> Reply:
+    if not isinstance(answer, dict):
+        return Reply(_OK, {})
+    status, after = answer.get("status", _OK), answer.get("retry_after", 0)
+    is_number = isinstance(status, int) and isinstance(after, int)
+    return Reply(status, answer, float(after)) if is_number else Reply(_OK, {})
 
 
 async def _read(response: httpx.Response) -> Reply:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fragcache import axes, manifest, page, registry
 from fragcache.arguments import Instance, as_arguments
-from fragcache.contexts.fetching import built_at
+from fragcache.contexts.presence import built_at
 from fragcache.contexts.remote import TargetFragment
 from fragcache.declarations import Fragment
 from fragcache.manifest import RemoteFragment

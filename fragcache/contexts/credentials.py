@@ -17,6 +17,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from fragcache import conf
+from fragcache.signing import is_signing
 
 SCHEME: Final = "Fragcache"
 BEARER: Final = "Bearer"
@@ -39,8 +40,9 @@ class Verdict(Enum):
 def signing_keys() -> list[str]:
     """Return the keys of requests: the first signs, all of them verify."""
     settings = conf.settings()
-    # Django's SECRET_KEY is shared with nobody.
-    return listed(settings.API_KEYS) or listed(settings.SECRET_KEYS)
+    # Django's SECRET_KEY is shared with nobody, and what is public is no secret.
+    shared = [text for text in listed(settings.SECRET_KEYS) if not is_signing(text)]
+    return listed(settings.API_KEYS) or shared
 
 
 def signed(key: str, method: str, path: str, body: bytes) -> str:

@@ -16,15 +16,16 @@ from fragcache.arguments import as_item
 from fragcache.bubbling import note_unstorable
 from fragcache.contexts.asking import ask
 from fragcache.contexts.forms import context_form
+from fragcache.contexts.lasting import last_good, note_good, say_that_it_lasts
 from fragcache.contexts.lookup import Age, Found, named, newest, states
 from fragcache.contexts.shapes import shaped
 from fragcache.contexts.snapshots import open_snapshot
 from fragcache.counters import Event, Miss, count, count_particulars, degrade
 from fragcache.declarations import Fragment
 from fragcache.exceptions import (
-    CacheUnavailable,
     FragmentMissing,
     InvalidArguments,
+    ShapeMismatch,
     UnknownAxis,
     Unreadable,
 )
@@ -32,7 +33,6 @@ from fragcache.keys import FORMAT
 from fragcache.page import Page
 from fragcache.reading.api import RAISE
 from fragcache.reading.batch import Batch
-from fragcache.reading.lookup import head_keys
 from fragcache.reading.resolving import Reference, find, unpublished
 from fragcache.store import store
 
@@ -46,6 +46,8 @@ class Context(NamedTuple):
     #: Tells its state from others.
     state: str
     is_stale: bool
+    #: An instance of the shape that was asked for.
+    fitted: Any = None
 
 
 def fetch_context(
@@ -66,16 +68,17 @@ def fetch_context(
 
     Raises:
         FragmentMissing: no context is published, or it has ended; not with ``default``.
-        ShapeMismatch: the context does not fit ``shape``, with each part that does not.
+        ShapeMismatch: the context does not fit ``shape``, with each part that does not, and none
+            that did was the newest one within the last hour.
         UnknownFragment: neither this site nor a source declares that name.
         InvalidArguments, NoIdentity: the arguments do not name an instance.
         ExtraMissing: the library is not installed.
     """
     if isinstance(f_or_key, str) and f_or_key.startswith(f"{FORMAT}:"):
-        name, found, missing = f_or_key, *_under_key(f_or_key, using)
+        found, missing = _under_key(f_or_key, shape, using)
     else:
-        name, found, missing = _of_instance(
-            f_or_key, args, kwargs, default=default, using=using, request=request
+        found, missing = _of_instance(
+            f_or_key, args, kwargs, shape=shape, default=default, using=using, request=request
         )
     # What is rendered with it would have to end with it, and cannot know when.
     note_unstorable()
@@ -83,7 +86,7 @@ def fetch_context(
         if default is RAISE:
             raise missing
         return default
-    return found.values if shape is None else shaped(found.values, shape, f"The context of {name}")
+    return found.values if shape is None else found.fitted
 
 
 def fetch_contexts(
@@ -91,20 +94,26 @@ def fetch_contexts(
     items: Sequence[Any],
     kwargs: Mapping[str, Any],
     *,
+    shape: type[Any] | None = None,
     request: HttpRequest | None = None,
     using: str | None = None,
 ) -> list[Context | None]:
     """Return the newest contexts of instances in their order, None for those not to be had.
 
+    In place of one that does not fit ``shape`` the last one that did is returned, as stale.
+
     Raises:
+        ShapeMismatch: one does not fit, and none before it is to be had.
         InvalidArguments, NoIdentity: the items name no instances.
         UnknownAxis: this site lacks an axis of the fragment.
     """
-    with _looking(fragment, items, kwargs, request, using=using) as (batch, current):
+    with looking(fragment, items, kwargs, request, using=using) as (batch, current):
         found = newest(batch, current)
         if ask(batch, _absent(found), current):
             found = newest(batch, current)
-    return [_opened(fragment.name, one) for one in found]
+        if shape is None:
+            return [_opened(fragment.name, one) for one in found]
+        return [_fitting(batch, n, one, shape, current) for n, one in enumerate(found)]
 
 
 def fetch_states(
@@ -115,44 +124,15 @@ def fetch_states(
     Raises:
         As ``fetch_contexts``.
     """
-    with _looking(fragment, items, {}, None, using=using) as (batch, current):
+    with looking(fragment, items, {}, None, using=using) as (batch, current):
         found = states(batch, current)
         if ask(batch, _absent(found), current):
             found = states(batch, current)
     return found
 
 
-def are_there(fragment: Fragment, items: Sequence[Any], *, using: str | None = None) -> list[bool]:
-    """Return of which instances there is a context, which heads alone do not tell.
-
-    The source is not asked for those that are not there.
-
-    Raises:
-        As ``fetch_contexts``.
-    """
-    with _looking(fragment, items, {}, None, using=using) as (batch, current):
-        return [found is not None for found in newest(batch, current)]
-
-
-def built_at(
-    fragment: Fragment, items: Sequence[Any], *, using: str | None = None
-) -> list[int | None]:
-    """Return when the newest contexts were built, in microseconds since 1970 UTC; None for none.
-
-    Nor is the source asked here.
-
-    Raises:
-        CacheUnavailable: the cache does not answer.
-    """
-    with _looking(fragment, items, {}, None, using=using) as (batch, current):
-        found = newest(batch, current)
-        if not current.memory(batch.cache.space).heads.keys() >= set(head_keys(batch)):
-            raise CacheUnavailable(f"alias {batch.cache.alias!r}: it does not answer")
-    return [None if one is None else one.built_at for one in found]
-
-
 @contextmanager
-def _looking(
+def looking(
     fragment: Fragment,
     items: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -160,6 +140,12 @@ def _looking(
     *,
     using: str | None,
 ) -> Iterator[tuple[Batch, Page]]:
+    """Give the batch that a call asks for, and the page that it is asked for by.
+
+    Raises:
+        InvalidArguments, NoIdentity: the items name no instances.
+        UnknownAxis: this site lacks an axis of the fragment.
+    """
     cache = store(using or fragment.using)
     batch = Batch.of(context_form(fragment), cache, items, kwargs, request)
     current = page.active()
@@ -179,23 +165,26 @@ def _of_instance(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     *,
+    shape: type[Any] | None,
     default: Any,
     using: str | None,
     request: HttpRequest | None,
-) -> tuple[str, Context | None, FragmentMissing]:
+) -> tuple[Context | None, FragmentMissing]:
     declared = find(f, using)
     fragment = declared and declared.published
     if fragment is None:
         missing = unpublished(f)
         degrade(Event.ABSENT, str(f), "unpublished", "%s", missing)
-        return str(f), None, missing
+        return None, missing
     name = fragment.name
     missing = FragmentMissing(
         f"No context of {name}({', '.join(map(repr, args))}) is in the cache: run warm_fragments "
         "on the source, or publish_context() there, or pass default=."
     )
     try:
-        [found] = fetch_contexts(fragment, [as_item(args)], kwargs, request=request, using=using)
+        [found] = fetch_contexts(
+            fragment, [as_item(args)], kwargs, shape=shape, request=request, using=using
+        )
     except (InvalidArguments, UnknownAxis) as error:
         if not fragment.is_remote or default is RAISE or settings.DEBUG:
             raise
@@ -203,20 +192,56 @@ def _of_instance(
         message = "%s is declared otherwise by the source than this site expects: %s"
         degrade(Event.ABSENT, name, "misfit", message, name, error)
         found = None
-    return name, found, missing
+    return found, missing
 
 
-def _under_key(key: str, using: str | None) -> tuple[Context | None, FragmentMissing]:
+def _under_key(
+    key: str, shape: type[Any] | None, using: str | None
+) -> tuple[Context | None, FragmentMissing]:
     missing = FragmentMissing(
         f"No context is in the cache under {key!r}: it has ended, or another site or release gave "
         "the key. Ask the source for a new one, or pass default=."
     )
     if not _KEY.fullmatch(key):
         return None, missing
-    return _opened("", named(store(using), key, page.current())), missing
+    context = _opened("", named(store(using), key, page.current()))
+    if context is not None and shape is not None:
+        context = context._replace(fitted=shaped(context.values, shape, f"The context of {key}"))
+    return context, missing
+
+
+def _fitting(
+    batch: Batch, position: int, found: Found | None, shape: type[Any], page: Page
+) -> Context | None:
+    name = batch.fragment.name
+    context = _read(name, found)
+    if found is None or context is None:
+        return None
+    try:
+        fitted = shaped(context.values, shape, f"The context of {name}")
+    except ShapeMismatch as error:
+        before = last_good(batch, position, shape, found, page)
+        if before is None:
+            raise
+        say_that_it_lasts(name, error)
+        return Context({}, found.suffix, is_stale=True, fitted=before)
+    note_good(batch, position, shape, found)
+    _count(name, context)
+    return context._replace(fitted=fitted)
 
 
 def _opened(name: str, found: Found | None) -> Context | None:
+    context = _read(name, found)
+    if context is not None:
+        _count(name, context)
+    return context
+
+
+def _count(name: str, context: Context) -> None:
+    count(Event.STALE_SERVED if context.is_stale else Event.HIT, name)
+
+
+def _read(name: str, found: Found | None) -> Context | None:
     if found is None:
         count_particulars(name, "", {Event.MISSING: 1, Miss.MISSING: 1})
         return None
@@ -226,9 +251,7 @@ def _opened(name: str, found: Found | None) -> Context | None:
         message = "A context of %s cannot be read: %s."
         degrade(Event.UNBELIEVED, name, "unreadable context", message, name or found.suffix, error)
         return None
-    is_stale = found.age is Age.STALE
-    count(Event.STALE_SERVED if is_stale else Event.HIT, name)
-    return Context(values, found.suffix, is_stale)
+    return Context(values, found.suffix, found.age is Age.STALE)
 
 
 afetch_context = sync_to_async(fetch_context)

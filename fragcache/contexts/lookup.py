@@ -13,6 +13,7 @@ from fragcache.page import Page, Wanted, now
 from fragcache.reading.batch import Batch
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.reading.lookup import head_keys
+from fragcache.reading.pins import pin
 from fragcache.reading.standing import standings
 from fragcache.records import Head
 from fragcache.store import Store
@@ -42,6 +43,8 @@ class Found(NamedTuple):
     built_at: int
     #: The inner instances whose HTML it holds.
     dependencies: bytes | None
+    #: Those that it was made under.
+    tokens: bytes
 
 
 def states(batch: Batch, page: Page) -> list[str | None]:
@@ -76,7 +79,7 @@ def newest(batch: Batch, page: Page) -> list[Found | None]:
     }
     copies = _held(batch.cache, names)
     outdated = [key for key, own in names.items() if not _is_fresh(copies.get(key), tokens, own)]
-    copies |= _fetched(batch.cache, outdated, batch.fragment.life)
+    copies |= fetched(batch.cache, outdated, batch.fragment.life)
     found: list[Found | None] = []
     for key, head in zip(keys, heads, strict=True):
         copy = None if key is None else copies.get(key)
@@ -91,8 +94,27 @@ def named(cache: Store, key: str, page: Page) -> Found | None:
     """Return the context under a key that ``publish_context`` gave, None where it is not there."""
     found = _under_key(cache, key, _held(cache, [key]).get(key))
     if found is None or found.age is Age.STALE:  # another may have been put in its place
-        found = _under_key(cache, key, _fetched(cache, [key], None).get(key))
+        found = _under_key(cache, key, fetched(cache, [key], None).get(key))
     return _by_what_they_show([found], cache, page)[0]
+
+
+def fetched(cache: Store, keys: Sequence[str], life: float | None) -> dict[str, KeptSnapshot]:
+    """Return the contexts under ``keys`` that are in the cache, and keep them."""
+    entries: dict[str, Entry] = {}
+    if keys:
+        entries = reading(cache, entries, cache.read_many, keys)
+    moment = now()
+    read_now = {key: kept_snapshot(entry, moment, life) for key, entry in entries.items()}
+    fetched = {key: copy for key, copy in read_now.items() if copy is not None}
+    cache.local.snapshots.keep({_local_name(cache, key): copy for key, copy in fetched.items()})
+    return fetched
+
+
+def superseded(batch: Batch, position: int, page: Page) -> str | None:
+    """Return the key of the context before the newest one, None where the head names none."""
+    head = page.memory(batch.cache.space).heads.get(head_keys(batch)[position])
+    suffix = "" if head is None else Head.unpack(head.payload).predecessor
+    return batch.entry_key(position, suffix) if suffix else None
 
 
 def _under_key(cache: Store, key: str, copy: KeptSnapshot | None) -> Found | None:
@@ -106,6 +128,7 @@ def _under_key(cache: Store, key: str, copy: KeptSnapshot | None) -> Found | Non
 def _heads(batch: Batch, page: Page) -> tuple[list[Entry | None], Tokens | None]:
     cache, memory = batch.cache, page.memory(batch.cache.space)
     keys = head_keys(batch)
+    pin(batch, page, keys)
     names = batch.distinct_token_names()
     tokens = known_tokens(cache, page, names)
     if tokens is None or not memory.heads.keys() >= set(keys):
@@ -121,18 +144,6 @@ def _held(cache: Store, keys: Iterable[str]) -> dict[str, KeptSnapshot]:
     wanted = list(keys)
     kept = cache.local.snapshots.get_many(_local_name(cache, key) for key in wanted)
     return {key: copy for key, copy in zip(wanted, kept, strict=True) if copy is not None}
-
-
-def _fetched(cache: Store, keys: Sequence[str], life: float | None) -> dict[str, KeptSnapshot]:
-    """Return the contexts under ``keys`` that are in the cache, and keep them."""
-    entries: dict[str, Entry] = {}
-    if keys:
-        entries = reading(cache, entries, cache.read_many, keys)
-    moment = now()
-    read_now = {key: kept_snapshot(entry, moment, life) for key, entry in entries.items()}
-    fetched = {key: copy for key, copy in read_now.items() if copy is not None}
-    cache.local.snapshots.keep({_local_name(cache, key): copy for key, copy in fetched.items()})
-    return fetched
 
 
 def _local_name(cache: Store, key: str) -> tuple[str, str, str]:
@@ -151,11 +162,11 @@ def _judged(
     copy: KeptSnapshot, suffix: str, tokens: Tokens, names: Sequence[TokenName]
 ) -> Found | None:
     """Return a context that was found, None where it may not even be served as stale."""
-    if _is_fresh(copy, tokens, names):
-        return Found(copy.payload, suffix, Age.FRESH, copy.built_at, copy.dependencies)
-    if tokens.have_purged(copy.tokens, names):
+    is_fresh = _is_fresh(copy, tokens, names)
+    if not is_fresh and tokens.have_purged(copy.tokens, names):
         return None
-    return Found(copy.payload, suffix, Age.STALE, copy.built_at, copy.dependencies)
+    age = Age.FRESH if is_fresh else Age.STALE
+    return Found(copy.payload, suffix, age, copy.built_at, copy.dependencies, copy.tokens)
 
 
 def _by_what_they_show(

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 from fragcache import axes, manifest, registry
 from fragcache.arguments import MISSING, Parameters
 from fragcache.bubbling import note_unstorable
-from fragcache.contexts.fetching import Context, are_there, fetch_contexts, fetch_states
-from fragcache.contexts.shapes import check_shape, shaped
+from fragcache.contexts.fetching import Context, fetch_contexts, fetch_states
+from fragcache.contexts.presence import are_there
+from fragcache.contexts.shapes import check_shape
 from fragcache.declarations import Fragment
 from fragcache.exceptions import FragmentMissing, UnknownFragment
 from fragcache.guard import reading
@@ -91,9 +92,9 @@ class TargetFragment(Fragment):
 
         Raises:
             FragmentMissing: one has ended.
-            ShapeMismatch: one does not fit the shape.
+            ShapeMismatch: one does not fit the shape, and none before it is to be had.
         """
-        found = fetch_contexts(self._published(), items, {}, using=self.using)
+        found = fetch_contexts(self._published(), items, {}, shape=self.shape, using=self.using)
         return [self._values(args, one) for args, one in zip(items, found, strict=True)]
 
     def _values(self, args: tuple[Any, ...], context: Context | None) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class TargetFragment(Fragment):
             note_unstorable()
         if self.shape is None:
             return context.values
-        made = shaped(context.values, self.shape, f"The context of {self.name}")
+        made = context.fitted
         return {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
 
     @cached_property

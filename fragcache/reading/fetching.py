@@ -7,12 +7,12 @@ it wishes for comes along with what it needs first.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from fragcache import conf, tokens
 from fragcache.bubbling import is_recording
-from fragcache.entry import Kind
+from fragcache.entry import Entry, Kind
 from fragcache.guard import reading, writing
 from fragcache.keys import entry_key
 from fragcache.local import kept_many
@@ -31,6 +31,8 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
     memory = page.memory(cache.space)
     wishes, memory.wishes = memory.wishes, Wanted()
     wanted.add(wishes)
+    for key in memory.pinned & wanted.heads.keys():
+        del wanted.heads[key]
     token_keys = tokens.keys_of(cache, wanted.names)
     of_tokens = [key for copies in token_keys.values() for key in copies]
     began = time.monotonic()
@@ -45,6 +47,29 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
         head = found.get(key)
         memory.heads[key] = head if head is not None and head.kind == Kind.HEAD else None
     _wish_for_entries(cache, memory, wishes)
+    return _settled(cache, token_keys, stored, found, began)
+
+
+def fetch_record(cache: Store, key: str, names: Iterable[TokenName]) -> Entry | None:
+    """Return one believed record; tokens come along, and are known for a while."""
+    token_keys = tokens.keys_of(cache, names)
+    of_tokens = [key for copies in token_keys.values() for key in copies]
+    began = time.monotonic()
+    stored = reading(cache, None, cache.fetch_many, [key, *of_tokens])
+    if stored is None:
+        return None
+    found = cache.open_many(stored)
+    _settled(cache, token_keys, stored, found, began)
+    return found.get(key)
+
+
+def _settled(
+    cache: Store,
+    token_keys: dict[TokenName, list[str]],
+    stored: Mapping[str, bytes],
+    found: Mapping[str, Entry],
+    began: float,
+) -> Tokens:
     settled = writing(cache, None, tokens.settle, cache, token_keys, stored, found, began)
     if settled is not None:
         return settled

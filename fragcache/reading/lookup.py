@@ -21,6 +21,7 @@ from fragcache.reading.early import about_to_end
 from fragcache.reading.entries import Found, find, held, held_by_head, keep_by_head, token_pairs
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.reading.noting import Inner
+from fragcache.reading.pins import pin
 from fragcache.reading.reasons import reason_of
 from fragcache.reading.result import Lookup
 from fragcache.reading.standing import standings
@@ -171,6 +172,7 @@ def head_keys(batch: Batch) -> list[str]:
 
 def _by_head(batch: Batch, page: Page, of_heads: Sequence[str]) -> tuple[list[Head | None], Found]:
     memory = page.memory(batch.cache.space)
+    pin(batch, page, of_heads)
     names = batch.distinct_token_names()
     records = memory.heads
     is_known = known_tokens(batch.cache, page, names) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -54,7 +55,10 @@ class Answer(NamedTuple):
 class Site:
     """A site on a port of its own; `stop` and `start` keep it."""
 
-    def __init__(self, name: str, folder: Path, **changes: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, *, release: Path = DEMO_SITE, **changes: str
+    ) -> None:
+        self.manage = release / "manage.py"
         self.port = free_port()
         self.log = folder / f"{name}-{self.port}.log"
         self.environment = environment(folder, DEMO_SITE=name, **changes)
@@ -65,7 +69,7 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     def launch(self) -> None:
-        command = [sys.executable, str(DEMO_SITE / "manage.py"), "runserver", "--noreload"]
+        command = [sys.executable, str(self.manage), "runserver", "--noreload"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, str(self.port)], env=self.environment, stdout=log, stderr=log
@@ -160,9 +164,10 @@ class MusicSites:
             site.stop()
         self.stand_in.stop()
 
-    def at(self, site: str, *arguments: str) -> str:
+    def at(self, site: str, *arguments: str, release: Path = DEMO_SITE) -> str:
         changes = self.at_source if site == "source" else self.at_target
-        return manage(self.folder, *arguments, DEMO_SITE=site, **changes, DEMO_TARGET_WARMS="1")
+        own = {"DEMO_SITE": site, "DEMO_TARGET_WARMS": "1"}
+        return manage(self.folder, *arguments, site=release, **changes, **own)
 
     def rename(self, name: str) -> None:
         """Give AC/DC another name, as the source's admin would."""
@@ -238,6 +243,15 @@ def new_database(url: str, name: str) -> Iterator[str]:
             connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         connection.close()
+
+
+def new_release(folder: Path, file: str, before: str, after: str) -> Path:
+    """Return a copy of the demo in which a file has other text."""
+    copied = Path(shutil.copytree(DEMO_SITE, folder, ignore=shutil.ignore_patterns("var")))
+    text = (copied / file).read_text()
+    assert before in text
+    (copied / file).write_text(text.replace(before, after))
+    return copied
 
 
 def until(condition: Any, seconds: float = 15) -> None:

@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
-from tests.demo.music_sites import API, API_KEY, MusicSites, Stored, new_database, until
+from tests.demo.music_sites import (
+    API,
+    API_KEY,
+    MusicSites,
+    Site,
+    Stored,
+    new_database,
+    new_release,
+    until,
+)
 from tests.plugin import BY_NAME
 from tests.servers import ServerFailed, Servers
 
@@ -232,6 +242,33 @@ def test_rows_of_contexts_of_another_shape(sites: MusicSites) -> None:
 
     assert status == "502"
     assert "has another shape" in notice
+
+
+def test_an_old_release_with_a_new_one(sites: MusicSites, tmp_path: Path) -> None:
+    before = sites.target.get("/musics/warmed/")
+    shape = "target/shapes.py", "tracks: int", "songs: int"
+    published = "musics/fragments.py", '"tracks": Track', '"songs": Track'
+    new_source = new_release(tmp_path / "source", *published)
+    shapes = new_release(tmp_path / "target", *shape)
+    new_target = Site("target", sites.folder, release=shapes, **sites.at_target)
+    try:
+        new_target.launch()
+        new_target.wait()
+        with_old_source = new_target.get("/musics/warmed/")
+        sites.at("source", "warm_fragments", "musics.catalogue", "-v0", release=new_source)
+        old_target = sites.target.get("/musics/warmed/")
+        with_new_source = new_target.get("/musics/warmed/")
+        sites.at("source", "warm_fragments", "musics.catalogue", "-v0")  # rolled back
+        both = new_target.get("/musics/warmed/"), sites.target.get("/musics/warmed/")
+    finally:
+        new_target.stop()
+
+    assert with_old_source.status == 502
+    assert "has another shape" in with_old_source.notice
+    for answer in (old_target, with_new_source, *both):
+        assert (answer.status, answer.rows) == (200, before.rows)
+    assert "For at most 60 minutes the last context that fitted is shown" in sites.logs[1]
+    assert "Traceback" not in new_target.log.read_text()
 
 
 def test_a_source_that_is_down(sites: MusicSites) -> None:

@@ -16,7 +16,12 @@ def numbers() -> range:
     return range(NUMBERS)
 
 
-@fragment("shop/number.html", items=numbers, version=lambda n: 1)
+@fragment(
+    "shop/number.html",
+    items=numbers,
+    version=lambda n: 1,
+    publish=os.environ.get("SHOP_PUBLISH", "html"),  # type: ignore[arg-type]
+)
 def offer(n: int) -> dict[str, Any]:
     if n >= SLOW_FROM:
         time.sleep(float(os.environ["SHOP_SECONDS"]))

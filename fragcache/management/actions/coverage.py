@@ -15,12 +15,12 @@ from fragcache.contexts.coverage import Coverage, coverage
 from fragcache.contexts.remote import TargetFragment
 from fragcache.exceptions import UnknownFragment
 from fragcache.keys import Encoded
+from fragcache.management.tables import ago
 
 EXIT_MISSING: Final = 1
 #: Missing instances of a fragment that are named without ``-v2``.
 FIRST: Final = 5
 _ALL: Final = 2
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 DESCRIPTION: Final = (
     "On a target: how many of the contexts that it asks for are there, how old, and which are "
@@ -98,13 +98,13 @@ def _lines(found: Sequence[Coverage], verbosity: int) -> list[str]:
         if one.told is None:
             said = "the source has not told of it"
         elif not one.is_listed:
-            said = f"told of {_ago(one.told)}; without items, nobody knows what is asked for"
+            said = f"told of {ago(one.told)}; without items, nobody knows what is asked for"
         else:
             asked = len(one.ages) + len(one.missing)
             said = f"{len(one.ages):,} of {asked:,} there"
             if one.oldest is not None and one.median is not None:
-                said += f", oldest {_ago(one.oldest)}, median {_ago(one.median)}"
-            said += f"; told of {_ago(one.told)}"
+                said += f", oldest {ago(one.oldest)}, median {ago(one.median)}"
+            said += f"; told of {ago(one.told)}"
         lines.append(f"{one.name:<{width}}  {said}")
         shown = _shown(one, verbosity)
         lines += [f"{'':<{width}}  missing: {_named(*instance)}" for instance in shown]
@@ -126,10 +126,3 @@ def _named(arguments: Sequence[Any], axis_values: Mapping[str, Any]) -> str:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
-
-
-def _ago(seconds: float) -> str:
-    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name} ago"
-    return f"{seconds:.0f} s ago"

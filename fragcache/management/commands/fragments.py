@@ -15,6 +15,7 @@ from fragcache.management.actions import (
     explain,
     invalidate,
     runs,
+    sets,
     stats,
     trigger,
     verify,
@@ -34,6 +35,7 @@ ACTIONS: Final[dict[str, tuple[str, ModuleType]]] = {
     "verify": ("Render again, and compare with what is stored.", verify),
     "invalidate": ("Let an instance, or all, be rendered anew.", invalidate),
     "coverage": ("On a target: which contexts are there.", coverage),
+    "sets": ("Atomic sets: what is shown of each; rolls one back.", sets),
     "trigger": ("Write the PostgreSQL migration that moves a model's mtime.", trigger),
 }
 
@@ -43,7 +45,8 @@ class Command(BaseCommand):
         "Lists the declared fragments or the blocks of templates, explains one instance, "
         "invalidates instances, fragments or blocks, lists the recorded runs of warm_fragments, "
         "says how the caches are and what each fragment costs, verifies what they hold, tells a "
-        "target what it misses, or writes the migration that moves a model's mtime."
+        "target what it misses, lists atomic sets and rolls one back, or writes the migration "
+        "that moves a model's mtime."
     )
     requires_migrations_checks = False
 

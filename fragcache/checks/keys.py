@@ -1,0 +1,44 @@
+"""Checks of keys of Ed25519 in ``FRAGCACHE["SECRET_KEYS"]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+
+from fragcache.exceptions import ExtraMissing, WrongKey
+from fragcache.signing import PUBLIC, Signer, is_signing
+
+
+def wrong_keys(given: dict[str, Any]) -> Iterator[CheckMessage]:
+    """Yield what is wrong with keys that sign, of settings as they are given."""
+    listed = given.get("SECRET_KEYS", [])
+    texts = [text for text in listed if isinstance(text, str)] if _is_list(listed) else []
+    for text in filter(is_signing, texts):
+        try:
+            Signer(text)
+        except (WrongKey, ExtraMissing) as error:
+            yield Error(str(error), id="fragcache.E004")
+            return
+    if not texts or not texts[0].startswith(PUBLIC):
+        return
+    if given.get("READ_ONLY") is not True:
+        yield Error(
+            "The first of FRAGCACHE['SECRET_KEYS'] is a public key, which can seal nothing, and "
+            "this site is to store what it renders.",
+            hint="Set FRAGCACHE['READ_ONLY'] = True, or let this site seal by another key.",
+            id="fragcache.E014",
+        )
+    if not all(text.startswith(PUBLIC) for text in texts):
+        yield CheckWarning(
+            "FRAGCACHE['SECRET_KEYS'] begins with a public key, and has others that can seal.",
+            hint="Whoever breaks into this site can forge with them: leave them out, but for the "
+            "time of a rotation.",
+            id="fragcache.W016",
+        )
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)

@@ -1,0 +1,74 @@
+"""Rolling back: the generation that was shown before is shown again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fragcache.exceptions import ReadOnly, SetIncomplete, SetMissing
+from fragcache.keys import set_key
+from fragcache.sets.records import Generation, Shown, read_members, read_shown
+from fragcache.store import Store, store
+
+
+def rollback_set(name: str, *, using: str | None = None) -> Shown:
+    """Show again the generation of a set that was shown before; return what is shown now.
+
+    A second time it is the other way round. What is published afterwards is shown as ever.
+
+    Raises:
+        SetMissing: there is no such set.
+        SetIncomplete: it has no former generation, or not all of its members are there.
+        CacheUnavailable: the cache does not answer.
+        ReadOnly: this site only reads.
+        InvalidArguments: it is no name of a set.
+    """
+    cache = store(using)
+    if not cache.is_writable:
+        raise ReadOnly.of(cache.alias)
+    shown = read_shown(cache, name)
+    if shown is None:
+        raise no_such_set(name)
+    if shown.former is None:
+        raise SetIncomplete(f"The set {name!r} was published once: there is nothing before it.")
+    _revive(cache, name, shown.former)
+    # By one, and so only if nobody has published meanwhile.
+    rolled_back = replace(
+        shown,
+        current=shown.former,
+        former=shown.current,
+        is_rolled_back=not shown.is_rolled_back,
+        as_of=shown.as_of + 1,
+    )
+    if cache.advance_many({set_key(name, cache.room): rolled_back.pack()}, None):
+        raise SetIncomplete(
+            f"The set {name!r} was published anew meanwhile, and not rolled back: see what it "
+            "shows, and try again."
+        )
+    return rolled_back
+
+
+def missing_members(cache: Store, name: str, generation: Generation) -> int:
+    """Return how many members of a generation are not in the cache, all where that is unknown."""
+    members = read_members(cache, name, generation)
+    if members is None:
+        return generation.members
+    return len(members) - len(cache.fetch_many(members))
+
+
+def no_such_set(name: str) -> SetMissing:
+    """Return the error for a set that is not there."""
+    return SetMissing(
+        f"No set {name!r} is in this cache: publish it on the source, and see that both sites have "
+        "one KEY_PREFIX and the same SECRET_KEYS."
+    )
+
+
+def _revive(cache: Store, name: str, generation: Generation) -> None:
+    members = read_members(cache, name, generation)
+    gone = None if members is None else cache.touch_many(members, generation.life)
+    if gone is None or gone:
+        said = "Its list of members" if gone is None else f"{len(gone):,} of its members"
+        raise SetIncomplete(
+            f"The set {name!r} cannot be rolled back: {said} went from the cache. It is kept for "
+            "the seconds that publish_set(rollback_within=) says: publish the set anew."
+        )

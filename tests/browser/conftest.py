@@ -97,7 +97,7 @@ def browser(site: tuple[str, str]) -> Iterator[Any]:
 
 
 class Greeting(Fragment):
-    name = "browser.greeting"
+    name = "library.greeting"
     template_name = "browser/greeting.html"
 
     def get_context(self, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from tests.browser.conftest import Tab
 
 OVERVIEW = "/admin/fragcache/fragmentcache/"
-PAGES = [OVERVIEW, f"{OVERVIEW}?last=7d&q=zz", f"{OVERVIEW}fragment/browser.greeting/?last=1h"]
+PAGES = [OVERVIEW, f"{OVERVIEW}?last=7d&q=zz", f"{OVERVIEW}fragment/library.greeting/?last=1h"]
 #: The body's colour in Django's own style sheets.
 GROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 18, 18)"}
 #: What shapes and verdicts are drawn in.
@@ -91,9 +91,9 @@ def test_it_is_read_and_sorted_by_keyboard_alone(tab: Tab) -> None:
     assert page.get_by_role("columnheader", name="Fragment").get_attribute("aria-sort") == (
         "ascending"
     )
-    page.get_by_role("link", name="browser.greeting").focus()
+    page.get_by_role("link", name="library.greeting").focus()
     page.keyboard.press("Enter")
-    page.wait_for_url("**/fragment/browser.greeting/**")
+    page.wait_for_url("**/fragment/library.greeting/**")
     page.locator("summary").focus()
     page.keyboard.press("Enter")
     assert page.get_by_role("rowheader").first.is_visible()

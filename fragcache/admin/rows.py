@@ -207,4 +207,5 @@ def _trend(sheets: Sequence[Sheet]) -> Trend:
 def _pair(one: float | None, other: float | None) -> str:
     if one is None and other is None:
         return wording.NOTHING
-    return f"{wording.duration(one)} · {wording.duration(other)}"
+    # Where there is no room, lines end between the two.
+    return " · ".join(wording.duration(time).replace(" ", "\xa0") for time in (one, other))

@@ -15,7 +15,9 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from pytest_django.live_server_helper import LiveServer
 
-from fragcache import Fragment, conf, get_fragment, registry
+from fragcache import Fragment, conf, counters, get_fragment, registry
+from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
+from fragcache.histograms import bucket_of
 from fragcache.models import Counts
 from fragcache.stats import keeping
 from tests.admin_site import MIDDLEWARE, client_of, site_with_admin
@@ -25,6 +27,19 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "connect-src 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+BUSY: dict[str, int] = {
+    Event.HIT: 12_345_678,
+    Miss.NEW_VERSION: 1_234_567,
+    Measure.LOOKUP_NS: 13_000_000 * 700_000,
+    Event.RENDERED: 1_234_567,
+    Measure.RENDER_US: 1_234_567 * 123_000,
+    RENDER_BUCKET + str(bucket_of(123_000)): 1_000_000,
+    RENDER_BUCKET + str(bucket_of(777_000)): 234_567,
+    AGE_BUCKET + str(bucket_of(119_000_000)): 60,
+    AGE_BUCKET + str(bucket_of(86_000_000_000)): 5,
+    Measure.ERRORS: 12_345,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,7 +98,7 @@ def browser(site: tuple[str, str]) -> Iterator[Any]:
 
 
 class Greeting(Fragment):
-    name = "browser.greeting"
+    name = "library.greeting"
     template_name = "browser/greeting.html"
 
     def get_context(self, name: str) -> dict[str, Any]:
@@ -101,6 +116,9 @@ def have_visitors() -> None:
         keeping.time = SimpleNamespace(time=lambda at=now - 1800 + 60 * minute: at)
         assert keeping.keeper.flush()
     keeping.time = time
+    # One that needs all the room there is.
+    counters.count_many("magazine.recommendations_of_the_week", "language=s2:en", BUSY)
+    assert keeping.keeper.flush()
 
 
 class Tab:

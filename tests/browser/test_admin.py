@@ -7,7 +7,7 @@ import pytest
 from tests.browser.conftest import Tab
 
 OVERVIEW = "/admin/fragcache/fragmentcache/"
-PAGES = [OVERVIEW, f"{OVERVIEW}?last=7d&q=zz", f"{OVERVIEW}fragment/browser.greeting/?last=1h"]
+PAGES = [OVERVIEW, f"{OVERVIEW}?last=7d&q=zz", f"{OVERVIEW}fragment/library.greeting/?last=1h"]
 #: The body's colour in Django's own style sheets.
 GROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 18, 18)"}
 #: What shapes and verdicts are drawn in.
@@ -58,6 +58,17 @@ def test_pages_hold_under_a_strict_policy_in_each_width_and_colour(
     assert tab.complaints == []
 
 
+def test_no_width_has_to_be_scrolled_sideways(tab: Tab) -> None:
+    for path in (OVERVIEW, PAGES[-1]):
+        tab.visit(path)
+        too_wide = {}
+        for width in range(340, 1500, 40):
+            tab.look(width=width)
+            if tab.overflow:
+                too_wide[width] = tab.overflow
+        assert too_wide == {}
+
+
 def test_the_browser_would_complain(tab: Tab) -> None:
     """What the test above relies on."""
     tab.visit(OVERVIEW)
@@ -80,9 +91,9 @@ def test_it_is_read_and_sorted_by_keyboard_alone(tab: Tab) -> None:
     assert page.get_by_role("columnheader", name="Fragment").get_attribute("aria-sort") == (
         "ascending"
     )
-    page.get_by_role("link", name="browser.greeting").focus()
+    page.get_by_role("link", name="library.greeting").focus()
     page.keyboard.press("Enter")
-    page.wait_for_url("**/fragment/browser.greeting/**")
+    page.wait_for_url("**/fragment/library.greeting/**")
     page.locator("summary").focus()
     page.keyboard.press("Enter")
     assert page.get_by_role("rowheader").first.is_visible()
@@ -93,9 +104,9 @@ def test_a_screen_reader_hears_tables_and_what_charts_say(tab: Tab, width: int) 
     tab.look(width=width)
     tab.visit(OVERVIEW)
     table = tab.page.get_by_role("table", name="Fragments, last hour")
-    assert table.get_by_role("row").count() == 2
-    assert table.get_by_role("cell").count() == 8
-    assert table.get_by_role("img", name="hits, ").count() == 1
+    assert table.get_by_role("row").count() == 3
+    assert table.get_by_role("cell").count() == 16
+    assert table.get_by_role("img", name="hits, ").count() == 2
     tab.visit(PAGES[-1])
     assert tab.page.get_by_role("img", name="hits in all").count() == 1
     assert tab.page.get_by_role("img", name="Misses: cold 7.").count() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_live_server_is_shown_with_its_figures(
 ) -> None:
     location(memcached_address)
     said = index()
-    assert f"fragments &mdash; {memcached_address} &mdash; 0% load" in said
+    assert re.search(rf"fragments &mdash; {memcached_address} &mdash; \d+% load", said)
     for figure in ("Miss Ratio", "Curr Items", "Limit Maxbytes", "Version 1."):
         assert figure in said
 
@@ -58,7 +59,7 @@ def test_a_dead_server_is_no_error_of_the_index(
     said = index()
     assert "127.0.0.1:1 &mdash; % load" in said or "127.0.0.1:1 &mdash; 0% load" in said
     assert "Error Connection" in said
-    assert f"{memcached_address} &mdash; 0% load" in said
+    assert re.search(rf"{memcached_address} &mdash; \d+% load", said)
 
 
 def test_all_kinds_of_caches_may_stand_beside_it(

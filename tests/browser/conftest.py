@@ -83,7 +83,6 @@ def site(db: None) -> Iterator[tuple[str, str]]:
         server = LiveServer("localhost")
         yield server.url, session
         server.stop()
-        registry.remove(Greeting.name)
         Counts.objects.all().delete()
         user.delete()
         registry.remove(Greeting.name)

@@ -69,7 +69,9 @@ def test_a_run_that_goes_on_is_renewed_until_it_has_ended(
 def test_an_entry_is_shown_in_a_frame_of_no_origin(tab: Tab) -> None:
     tab.visit(f"{CACHE}instance/?fragment=library.greeting")
     tab.page.fill("#id_arguments", '"1"')
-    tab.page.keyboard.press("Enter")
+    with tab.page.expect_navigation():
+        tab.page.keyboard.press("Enter")
+    assert tab.page.locator("iframe").count() == 1, tab.page.inner_text("#content")
     tab.page.frame_locator("iframe").get_by_text("Hello 1").wait_for()
     assert tab.page.frames[1].evaluate("self.origin") == "null"
     for width in (1280, 400):

@@ -29,14 +29,16 @@ from fragcache.signing import PUBLIC, new_keys
 from fragcache.store import store
 from tests.fixtures import any_cache, elsewhere, on_target, warm
 
-PRIVATE_KEY, PUBLIC_KEY = new_keys()
+# Of the tests alone; fixed, since they are parts of the tests' names.
+PRIVATE_KEY = "ed25519-private:B7tTQb2uc95v2rjWM4vuklJ3Szva3lUNY9jyH4pReGU="
+PUBLIC_KEY = "ed25519-public:qe0uhGPV1v2Uf5wnaYU0W6D6KUouz10+aUJEmL8g0ps="
 OTHER_PRIVATE, OTHER_PUBLIC = new_keys()
 ENTRY = Entry(Kind.HTML, b"<b>html</b>", as_of=1, built_at=2)
 SEALED = Ring([PRIVATE_KEY]).seal("key", ENTRY)
 
 
 class TestSeals:
-    @pytest.mark.parametrize("key", [PRIVATE_KEY, PUBLIC_KEY])
+    @pytest.mark.parametrize("key", [PRIVATE_KEY, PUBLIC_KEY], ids=["private", "public"])
     def test_what_is_signed_is_believed_by_both_halves(self, key: str) -> None:
         ring = Ring([key])
         for _time in range(2):

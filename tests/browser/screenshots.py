@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.browser.chromium import browser
 from tests.demo.running import DEMO_SITE, environment, is_listening, manage
-from tests.processes import Redis, free_port
+from tests.processes import Memcached, Redis, Server, free_port
 from tests.servers import Servers
 
 HERE = Path(__file__).resolve().parent
@@ -32,24 +32,40 @@ PICTURES = {
     "admin-fragment-light": (f"{FRAGMENT}?last=24h", "light", 1280, 940),
     "admin-fragment-dark": (f"{FRAGMENT}?last=7d", "dark", 1280, 940),
     "admin-fragment-narrow": (f"{FRAGMENT}?last=24h", "light", 400, 1400),
+    "admin-servers-light": (f"{OVERVIEW}servers/", "light", 1280, 500),
+}
+#: The same of a site whose Memcached has just been killed.
+PICTURES_WITHOUT_MEMCACHED = {
+    "admin-overview-down": (f"{OVERVIEW}?last=24h", "light", 1280, 940),
+    "admin-servers-down": (f"{OVERVIEW}servers/", "dark", 1280, 500),
 }
 
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as var, source(Path(var)) as address, browser() as chromium:
-        for name, picture in PICTURES.items():
-            take(chromium, address, folder / f"{name}.png", *picture)
+    with browser() as chromium:
+        with source(Redis, "DEMO_REDIS_URL") as (address, _redis):
+            for name, picture in PICTURES.items():
+                take(chromium, address, folder / f"{name}.png", *picture)
+        with source(Memcached, "DEMO_MEMCACHED") as (address, memcached):
+            memcached.stop()
+            for name, picture in PICTURES_WITHOUT_MEMCACHED.items():
+                take(chromium, address, folder / f"{name}.png", *picture)
 
 
 @contextmanager
-def source(var: Path) -> Iterator[str]:
-    """The demo's source site after a week over Redis, and its address."""
+def source(kind: type[Server], setting: str) -> Iterator[tuple[str, Server]]:
+    """The demo's source site after a week over one server: its address, and the server."""
+    with tempfile.TemporaryDirectory() as var:
+        yield from _source(Path(var), kind, setting)
+
+
+def _source(var: Path, kind: type[Server], setting: str) -> Iterator[tuple[str, Server]]:
     servers = Servers()
-    redis = servers.new(Redis)
-    redis.start()
-    settings = {"DEMO_CACHE": "redis", "DEMO_REDIS_URL": redis.address}
+    cache = servers.new(kind)
+    cache.start()
+    settings = {"DEMO_CACHE": kind.name, setting: cache.address}
     manage(var, "migrate", "--verbosity=0")
     for command in ("make_superuser", "load_courses", "load_musics", "warm_fragments"):
         manage(var, command, **settings)
@@ -61,7 +77,7 @@ def source(var: Path) -> Iterator[str]:
     try:
         while not is_listening(port):
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", cache
     finally:
         site.terminate()
         site.wait()

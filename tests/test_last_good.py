@@ -139,7 +139,7 @@ def test_is_not_shown_once_html_that_it_holds_was_purged(
     cache_alias: str, source: dict[str, Any], templates: Any
 ) -> None:
     templates({"inner.html": "<i>private</i>"})
-    fragment("inner.html", name="library.inner")(lambda: {})
+    fragment("inner.html", name="library.inner")(lambda: {"n": 1})
 
     @fragment(name="library.outer", publish="context")
     def outer() -> dict[str, Any]:

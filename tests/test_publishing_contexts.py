@@ -651,7 +651,7 @@ class TestHolding:
     ) -> None:
         """Though the stamp of what it holds is older than the purge."""
         templates({"inner.html": "<b>inner</b>"})
-        inner = declare("inner.html", name="library.inner", timeout=60)(lambda: {})
+        inner = declare("inner.html", name="library.inner", timeout=60)(lambda: {"n": 1})
 
         @declare(name="library.outer", publish="context")
         def outer() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from fragcache import (
     get_fragment,
     publish_context,
     publish_set,
+    rollback_set,
 )
 from fragcache.contexts.credentials import BEARER, Verdict, signed, signing_keys, verdict
 from fragcache.entry import Entry, Kind, Ring, Unsealed
@@ -158,9 +159,12 @@ class TestSites:
     def test_a_target_forges_nothing(self, source: Fragment, settings: Any) -> None:
         warm(source)
         settings.FRAGCACHE = {**settings.FRAGCACHE, "SECRET_KEYS": [PUBLIC_KEY]}
-        with pytest.raises(ReadOnly):
+        said = "is a public key, which can seal nothing"
+        with pytest.raises(ReadOnly, match=said):
             publish_context("press.front")
-        with pytest.raises(ReadOnly), publish_set("press.set"):
+        with pytest.raises(ReadOnly, match=said):
+            rollback_set("press.set")
+        with pytest.raises(ReadOnly, match=said), publish_set("press.set"):
             """Publish nothing."""
         with pytest.raises((ReadOnly, CacheUnavailable)):
             store().write_many({"fc1:key": ENTRY}, 60)

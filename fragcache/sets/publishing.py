@@ -15,7 +15,6 @@ from fragcache.digests import digest_of
 from fragcache.exceptions import (
     CacheUnavailable,
     InvalidArguments,
-    ReadOnly,
     SetIncomplete,
     TransactionOpen,
     Unpublishable,
@@ -136,8 +135,7 @@ class NewSet:
         Raises:
             ReadOnly, TransactionOpen: it may not.
         """
-        if not self._cache.is_writable:
-            raise ReadOnly.of(self._cache.alias)
+        self._cache.check_writable()
         if not transactions.is_committed(page.current()):
             raise TransactionOpen(
                 f"The set {self.name!r} is not published inside of a transaction: what it has "

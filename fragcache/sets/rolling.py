@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fragcache.exceptions import ReadOnly, SetIncomplete, SetMissing
+from fragcache.exceptions import SetIncomplete, SetMissing
 from fragcache.keys import set_key
 from fragcache.sets.records import Generation, Shown, read_members, read_shown
 from fragcache.store import Store, store
@@ -23,8 +23,7 @@ def rollback_set(name: str, *, using: str | None = None) -> Shown:
         InvalidArguments: it is no name of a set.
     """
     cache = store(using)
-    if not cache.is_writable:
-        raise ReadOnly.of(cache.alias)
+    cache.check_writable()
     shown = read_shown(cache, name)
     if shown is None:
         raise no_such_set(name)

@@ -386,6 +386,23 @@ class TestRollingBack:
             assert shown() == whole(2)
 
     @any_cache
+    def test_is_refused_where_it_would_show_what_was_purged(
+        self, cache_alias: str, source: dict[str, int]
+    ) -> None:
+        publish(1)
+        invalidate_all(COUNT, purge=True)
+        publish(2)
+        with pytest.raises(SetIncomplete, match=r"library\.count was purged since"):
+            rollback_set(SET)
+        with target():
+            assert shown() == whole(2)
+        invalidate_all(COUNT)
+        publish(3)
+        rollback_set(SET)
+        with target():
+            assert shown() == whole(2)
+
+    @any_cache
     def test_is_refused_where_there_is_nothing_before(
         self, cache_alias: str, source: dict[str, int]
     ) -> None:

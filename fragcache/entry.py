@@ -19,7 +19,7 @@ from hmac import compare_digest
 from typing import Final, NamedTuple
 
 from fragcache.exceptions import ReadOnly
-from fragcache.signing import SIGNATURE_BYTES, Signer, is_signing
+from fragcache.signing import FINGERPRINT_BYTES, SIGNATURE_BYTES, Signer, is_signing
 
 MAGIC: Final = b"fc"
 FORMAT: Final = 1
@@ -38,7 +38,6 @@ _HEADER = struct.Struct(">2sBBI QQQ4s32sB")
 _FIXED_BYTES = _HEADER.size - _PREFIX_BYTES
 _FIELD = struct.Struct(">BI")
 _MAC_BYTES = 16
-_FINGERPRINT_BYTES = 4
 _CRITICAL = 0x80
 _FIRST_CRITICAL = bytes([_CRITICAL])
 _HAS_CRITICAL = 0x01
@@ -233,7 +232,7 @@ def rank(data: bytes) -> int:
 
 def _keyed_state(secret: str) -> tuple[bytes, blake2b]:
     key = blake2b(secret.encode(), digest_size=32, person=b"fragcache.seal").digest()
-    fingerprint = blake2b(key, digest_size=_FINGERPRINT_BYTES, person=b"fragcache.print").digest()
+    fingerprint = blake2b(key, digest_size=FINGERPRINT_BYTES, person=b"fragcache.print").digest()
     # Optimisation: a copy of a keyed state costs less than making one.
     return fingerprint, blake2b(key=key, digest_size=_MAC_BYTES)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PRIVATE: Final = "ed25519-private:"
 PUBLIC: Final = "ed25519-public:"
+#: What begins so, in whatever letters, is meant as one of them.
+_FAMILY: Final = "ed25519"
 SIGNATURE_BYTES: Final = 64
 FINGERPRINT_BYTES: Final = 4
 _KEY_BYTES: Final = 32
@@ -76,8 +78,11 @@ class Signer:
 
 
 def is_signing(text: str) -> bool:
-    """Whether a text is a key of Ed25519, and no secret that is shared."""
-    return text.startswith((PRIVATE, PUBLIC))
+    """Whether a text is meant as a key of Ed25519, and is no secret that is shared.
+
+    One that is misspelled is as well: as a secret it would seal, and half of it is public.
+    """
+    return text.strip().lower().startswith(_FAMILY)
 
 
 def new_keys() -> tuple[str, str]:
@@ -116,18 +121,22 @@ def _keys_of(text: str) -> tuple[Ed25519PrivateKey | None, Ed25519PublicKey]:
         Ed25519PublicKey,
     )
 
-    kind, _colon, encoded = text.partition(":")
+    prefix = next((one for one in (PRIVATE, PUBLIC) if text.startswith(one)), None)
+    if prefix is None:  # the value may be secret, here and below
+        raise WrongKey(
+            f"A key of FRAGCACHE['SECRET_KEYS'] is like one of Ed25519, and begins with neither "
+            f"'{PRIVATE}' nor '{PUBLIC}': write it as fragcache.signing.new_keys() gave it."
+        )
     try:
-        raw = base64.b64decode(encoded, validate=True)
+        raw = base64.b64decode(text.removeprefix(prefix), validate=True)
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != _KEY_BYTES:
-        # The value may be secret.
         raise WrongKey(
-            f"A key of FRAGCACHE['SECRET_KEYS'] begins with '{kind}:', and what follows is not "
+            f"A key of FRAGCACHE['SECRET_KEYS'] begins with '{prefix}', and what follows is not "
             f"{_KEY_BYTES} bytes in base64: make a pair with fragcache.signing.new_keys()."
         )
-    if f"{kind}:" == PRIVATE:
+    if prefix == PRIVATE:
         private = Ed25519PrivateKey.from_private_bytes(raw)
         return private, private.public_key()
     return None, Ed25519PublicKey.from_public_bytes(raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final
@@ -97,6 +97,12 @@ class Store:
         A KEY_FUNCTION of the site's own may say another prefix for each tenant.
         """
         return self.alias if self.has_plain_keys else f"{self.alias} {self.physical_key('')}"
+
+    def check_writable(self) -> None:
+        """Raise ``ReadOnly`` where this site may not write, with the reason."""
+        if not self.is_writable:
+            self._ring.check_can_seal()
+            raise ReadOnly.of(self.alias)
 
     def read_many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return the believed values among those under ``keys``."""
@@ -232,13 +238,9 @@ class Store:
         seal, physical_key = self._ring.seal, self.physical_key
         return {key: seal(physical_key(key), entry) for key, entry in entries.items()}
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        if not self.is_writable:
-            self._ring.check_can_seal()
-            raise ReadOnly.of(self.alias)
-        with self._failures_named():
-            yield
+    def _writing(self) -> AbstractContextManager[None]:
+        self.check_writable()
+        return self._failures_named()
 
     @contextmanager
     def _failures_named(self) -> Iterator[None]:

@@ -9,8 +9,18 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from fragcache import Fragment, fragment, invalidate_all, publish_context, registry, remote_fragment
+from fragcache import (
+    Fragment,
+    counters,
+    fetch_context,
+    fragment,
+    invalidate_all,
+    publish_context,
+    registry,
+    remote_fragment,
+)
 from fragcache.counters import Event
+from fragcache.stats.keeping import keeper
 from tests.asked_site import AskedSite, Target
 from tests.fixtures import Clock, any_cache, happened, on_target, warm
 from tests.library.models import Artist
@@ -115,6 +125,25 @@ class TestCoverage:
         with on_target(NAME):
             assert "nobody knows what is asked for" in covered(NAME)[0]
             assert covered(NAME)[1] == 0
+
+
+@any_cache
+def test_what_no_fragment_lists_is_known_by_what_was_asked_for_lately(
+    cards: Fragment, artists: list[Artist], no_counts: None
+) -> None:
+    publish_context(NAME, artists[0].pk)
+    keeper.flush()  # what the source has counted is no question of the target's
+    with on_target(NAME):
+        for pk in (artists[0].pk, artists[0].pk, 900):
+            fetch_context(NAME, pk, default=None)
+        counters.count(Event.HIT, "a block, which no source has told of")
+        keeper.flush()
+        said, code = covered()
+        assert said.startswith(f"{NAME}  told of ")
+        assert said.endswith("; asked for 3 times within an hour, 2 times there\n")
+        assert code == 0
+        found = json.loads(covered(json=True)[0])["fragments"][NAME]
+        assert found["lately"] == {"times": 3, "missing": 1}
 
 
 def test_says_whether_the_source_answers_and_asks_it_for_nothing(

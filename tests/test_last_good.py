@@ -135,6 +135,45 @@ def test_is_not_shown_once_it_was_purged(cache_alias: str, source: dict[str, Any
 
 
 @any_cache
+def test_is_not_shown_once_html_that_it_holds_was_purged(
+    cache_alias: str, source: dict[str, Any], templates: Any
+) -> None:
+    templates({"inner.html": "<i>private</i>"})
+    fragment("inner.html", name="library.inner")(lambda: {"n": 1})
+
+    @fragment(name="library.outer", publish="context")
+    def outer() -> dict[str, Any]:
+        return {"html": get_fragment("library.inner"), "amount": source["amount"]}
+
+    @dataclass
+    class Outer:
+        html: str
+        amount: int
+
+    with in_request():
+        publish_context("library.outer")
+        assert fetch_context("library.outer", shape=Outer).html == "<i>private</i>"
+    invalidate_all("library.inner", purge=True)
+    templates({"inner.html": "<i>public</i>"})
+    source["amount"] = "one"
+    publish_context("library.outer")
+    with pytest.raises(ShapeMismatch):
+        fetch_context("library.outer", shape=Outer)
+
+
+@any_cache
+def test_what_only_a_set_shows_was_not_the_newest(cache_alias: str, source: dict[str, Any]) -> None:
+    with publish_set("library.set") as new:
+        new.publish(NAME)
+    publish(source, "one")
+    with target():
+        with use_set("library.set"):
+            assert seen() == 1
+        with pytest.raises(ShapeMismatch):
+            seen()
+
+
+@any_cache
 def test_is_not_mixed_into_an_atomic_set(cache_alias: str, source: dict[str, Any]) -> None:
     publish(source, 1)
     with target():

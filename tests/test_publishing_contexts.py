@@ -646,6 +646,23 @@ class TestHolding:
             assert fetch_context(key, default=None) is None
             assert fetch_context("library.around", default=None) is None
 
+    def test_is_there_when_it_is_published_after_that_was_purged(
+        self, cache_alias: str, declare: Any, templates: Any
+    ) -> None:
+        """Though the stamp of what it holds is older than the purge."""
+        templates({"inner.html": "<b>inner</b>"})
+        inner = declare("inner.html", name="library.inner", timeout=60)(lambda: {"n": 1})
+
+        @declare(name="library.outer", publish="context")
+        def outer() -> dict[str, Any]:
+            return {"html": get_fragment(inner)}
+
+        publish_context(outer)
+        invalidate_all(inner, purge=True)
+        publish_context(outer)
+        with on_target("library.outer", "library.inner"), elsewhere():
+            assert fetch_context("library.outer") == {"html": "<b>inner</b>"}
+
 
 class TestWithoutTheCache:
     @pytest.fixture

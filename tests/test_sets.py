@@ -33,8 +33,9 @@ from fragcache import (
 from fragcache.counters import Event
 from fragcache.keys import set_key
 from fragcache.sets.records import names_of_sets, read_members, read_shown
-from fragcache.store import store
+from fragcache.store import Store, store
 from tests.fixtures import (
+    Clock,
     RoundTrips,
     any_cache,
     elsewhere,
@@ -96,12 +97,12 @@ def publish_but(then: Callable[[], object]) -> None:
 
 
 @contextmanager
-def target() -> Iterator[None]:
+def target(**options: Any) -> Iterator[None]:
     """A site that shows the cards by a template of its own."""
     names = [one.name for one in registry.all_fragments()]
     with on_target(*names, READ_ONLY=False), elsewhere():
         try:
-            remote_fragment(CARD, "card.html")
+            remote_fragment(CARD, "card.html", **options)
             yield
         finally:
             registry.remove(CARD)
@@ -152,6 +153,34 @@ class TestShowing:
         with in_request():
             use_set(SET)
             assert fetch_context(LIST)["n"] == 2
+
+    @any_cache
+    def test_a_use_within_a_use_ends_before_the_outer_one(
+        self, cache_alias: str, source: dict[str, int]
+    ) -> None:
+        publish(1)
+        with use_set(SET):
+            with use_set(SET):
+                assert fetch_context(COUNT)["n"] == 1
+            publish(2)
+            publish_context(COUNT)
+            assert fetch_context(COUNT)["n"] == 1
+        assert fetch_context(COUNT)["n"] == 2
+
+    @any_cache
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_what_stands_in_for_stale_html_is_of_the_same_generation(
+        self, cache_alias: str, source: dict[str, int], clock: Clock, n: int
+    ) -> None:
+        publish(1)
+        for generation in (1, n):
+            if generation == 2:
+                publish(2)
+            clock.step(400)
+            with target(max_age=300, stale_while_revalidate=900), in_request():
+                use_set(SET)
+                assert seen() == whole(generation)
+        assert happened(Event.STALE_SERVED, CARD) == (2 if n == 1 else 0)
 
     @any_cache
     def test_nothing_is_seen_before_the_end_of_the_block(
@@ -234,6 +263,54 @@ class TestShowing:
             fetch_context(COUNT)
 
     @any_cache
+    @pytest.mark.parametrize("is_known", [True, False])
+    def test_members_stay_where_the_reply_to_showing_them_is_lost(
+        self,
+        cache_alias: str,
+        source: dict[str, int],
+        monkeypatch: pytest.MonkeyPatch,
+        is_known: bool,
+    ) -> None:
+        """With a client that asks again, the second reply says that what is there stayed."""
+        publish(1)
+        advance = Store.advance_many
+
+        def advance_many(cache: Store, entries: Any, *given: Any) -> set[str]:
+            stayed = advance(cache, entries, *given)
+            if any(key.endswith("!set") for key in entries):
+                if not is_known:
+                    raise CacheUnavailable("the reply was lost")
+                stayed = set(entries)
+            return stayed
+
+        monkeypatch.setattr(Store, "advance_many", advance_many)
+        try:
+            publish(2)
+        except CacheUnavailable:
+            assert not is_known
+        with target():
+            assert shown() == whole(2)
+
+    @any_cache
+    def test_is_shown_though_what_is_left_to_do_fails(
+        self,
+        cache_alias: str,
+        source: dict[str, int],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        from fragcache.sets import publishing
+
+        def add_name(*_given: object) -> None:
+            raise CacheUnavailable("gone")
+
+        monkeypatch.setattr(publishing, "add_name", add_name)
+        publish(1)
+        assert f"The set {SET} is shown" in caplog.text
+        with target():
+            assert shown() == whole(1)
+
+    @any_cache
     def test_of_two_publishers_the_one_that_began_later_is_shown(
         self,
         cache_alias: str,
@@ -305,6 +382,23 @@ class TestRollingBack:
         publish(2)
         with pytest.raises(SetIncomplete, match="1 of its members went from the cache"):
             rollback_set(SET)
+        with target():
+            assert shown() == whole(2)
+
+    @any_cache
+    def test_is_refused_where_it_would_show_what_was_purged(
+        self, cache_alias: str, source: dict[str, int]
+    ) -> None:
+        publish(1)
+        invalidate_all(COUNT, purge=True)
+        publish(2)
+        with pytest.raises(SetIncomplete, match=r"library\.count was purged since"):
+            rollback_set(SET)
+        with target():
+            assert shown() == whole(2)
+        invalidate_all(COUNT)
+        publish(3)
+        rollback_set(SET)
         with target():
             assert shown() == whole(2)
 

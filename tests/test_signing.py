@@ -21,8 +21,9 @@ from fragcache import (
     get_fragment,
     publish_context,
     publish_set,
+    rollback_set,
 )
-from fragcache.contexts.credentials import signing_keys
+from fragcache.contexts.credentials import BEARER, Verdict, signed, signing_keys, verdict
 from fragcache.entry import Entry, Kind, Ring, Unsealed
 from fragcache.exceptions import WrongKey
 from fragcache.signing import PUBLIC, new_keys
@@ -96,16 +97,41 @@ class TestSeals:
             assert verifying.open("key", former.seal("key", ENTRY)) == ENTRY
         assert sealing.seals_like(sealing.seal("key", ENTRY))
 
-    @pytest.mark.parametrize("rest", ["", "x", "AAAA", "ä" * 43, PUBLIC_KEY])
+    @pytest.mark.parametrize(
+        "rest", ["", "x", "AAAA", "ä" * 43, PUBLIC_KEY], ids=["none", "x", "short", "ä", "twice"]
+    )
     @pytest.mark.parametrize("kind", ["ed25519-private:", "ed25519-public:"])
     def test_what_is_no_key_is_an_error_that_does_not_tell_it(self, kind: str, rest: str) -> None:
         with pytest.raises(WrongKey, match="is not 32 bytes in base64") as raised:
             Ring([kind + rest])
         assert not rest or rest not in str(raised.value)
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f" {PUBLIC_KEY}",
+            f"\n{PUBLIC_KEY}",
+            PUBLIC_KEY.upper(),
+            PUBLIC_KEY.replace("-", "_"),
+            PUBLIC_KEY.replace(":", "="),
+            PRIVATE_KEY.replace("ed25519-private", "ed25519"),
+        ],
+        ids=["blank", "line", "capitals", "underscore", "equals", "kind"],
+    )
+    def test_one_that_is_misspelled_is_no_shared_text(self, text: str) -> None:
+        """Or else whoever knows the public key could seal with it."""
+        with pytest.raises(WrongKey, match="begins with neither 'ed25519-private:' nor") as raised:
+            Ring([text])
+        assert text.strip()[-20:] not in str(raised.value)
+
     def test_requests_are_not_signed_with_what_is_public(self, settings: Any) -> None:
         settings.FRAGCACHE = {"SECRET_KEYS": [PUBLIC_KEY, PRIVATE_KEY, "a text"]}
         assert signing_keys() == ["a text"]
+        settings.FRAGCACHE = {"API_KEYS": [PUBLIC_KEY]}
+        assert signing_keys() == []
+        assert verdict(f"{BEARER} {PUBLIC_KEY}", "POST", "/", b"") is Verdict.UNKNOWN
+        header = signed(PUBLIC_KEY, "POST", "/", b"")
+        assert verdict(header, "POST", "/", b"") is Verdict.UNKNOWN
 
 
 @pytest.fixture
@@ -135,9 +161,12 @@ class TestSites:
     def test_a_target_forges_nothing(self, source: Fragment, settings: Any) -> None:
         warm(source)
         settings.FRAGCACHE = {**settings.FRAGCACHE, "SECRET_KEYS": [PUBLIC_KEY]}
-        with pytest.raises(ReadOnly):
+        said = "is a public key, which can seal nothing"
+        with pytest.raises(ReadOnly, match=said):
             publish_context("press.front")
-        with pytest.raises(ReadOnly), publish_set("press.set"):
+        with pytest.raises(ReadOnly, match=said):
+            rollback_set("press.set")
+        with pytest.raises(ReadOnly, match=said), publish_set("press.set"):
             """Publish nothing."""
         with pytest.raises((ReadOnly, CacheUnavailable)):
             store().write_many({"fc1:key": ENTRY}, 60)
@@ -155,6 +184,8 @@ class TestChecks:
         assert self.found(SECRET_KEYS=[PRIVATE_KEY]) == []
         assert self.found(SECRET_KEYS=[PUBLIC_KEY, "text"], READ_ONLY=True) == ["fragcache.W016"]
         assert self.found(SECRET_KEYS=["ed25519-public:x"]) == ["fragcache.E004"]
+        assert self.found(SECRET_KEYS=["Ed25519-public:x"]) == ["fragcache.E004"]
+        assert self.found(API_KEYS=[PUBLIC_KEY]) == ["fragcache.E004"]
 
     def test_is_among_the_checks(self, settings: Any) -> None:
         settings.FRAGCACHE = {"SECRET_KEYS": [PUBLIC_KEY]}

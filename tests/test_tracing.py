@@ -270,3 +270,21 @@ def test_a_listener_that_fails_is_logged_and_no_page_fails(
     assert {record.exc_info[0] for record in caplog.records if record.exc_info} == {
         ZeroDivisionError
     }
+
+
+def test_an_argument_that_cannot_be_shown_fails_no_page(declare: Any, templates: Any) -> None:
+    class Mute:
+        def fragment_identity(self) -> str:
+            return "mute"
+
+        def __repr__(self) -> str:
+            raise ValueError
+
+    templates({"own.html": "own"})
+
+    @declare("own.html", name="library.own", timeout=60)
+    def own(what: object) -> dict[str, Any]:
+        return {}
+
+    [shown] = only_call(lambda: get_fragment(own, Mute())).shown
+    assert shown.arguments == "what=<Mute>"

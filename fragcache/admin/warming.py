@@ -14,7 +14,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from fragcache.declarations import Fragment
-from fragcache.exceptions import ReadOnly
 from fragcache.management.queues import NoQueue, Queue, chosen
 from fragcache.management.selection import selected
 from fragcache.store import Store, store
@@ -44,8 +43,7 @@ def warm(fragment: Fragment) -> Warmed:
     """
     selected([fragment.name])
     cache = store()
-    if not cache.is_writable:
-        raise ReadOnly.of(cache.alias)
+    cache.check_writable()
     queue = _queue(store(fragment.using))
     if queue is not None:
         return _enqueued(fragment, cache, queue)

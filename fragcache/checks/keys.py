@@ -1,4 +1,4 @@
-"""Checks of keys of Ed25519 in ``FRAGCACHE["SECRET_KEYS"]``."""
+"""Checks of keys of Ed25519, which belong into ``FRAGCACHE["SECRET_KEYS"]``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from fragcache.signing import PUBLIC, Signer, is_signing
 
 def wrong_keys(given: dict[str, Any]) -> Iterator[CheckMessage]:
     """Yield what is wrong with keys that sign, of settings as they are given."""
-    listed = given.get("SECRET_KEYS", [])
-    texts = [text for text in listed if isinstance(text, str)] if _is_list(listed) else []
+    if any(map(is_signing, _texts(given.get("API_KEYS")))):
+        yield Error(
+            "FRAGCACHE['API_KEYS'] has a key of Ed25519, with which no requests are signed.",
+            hint="Write long random texts: a public key is no secret.",
+            id="fragcache.E004",
+        )
+    texts = _texts(given.get("SECRET_KEYS"))
     for text in filter(is_signing, texts):
         try:
             Signer(text)
@@ -40,5 +45,7 @@ def wrong_keys(given: dict[str, Any]) -> Iterator[CheckMessage]:
         )
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, list | tuple)
+def _texts(listed: object) -> list[str]:
+    if not isinstance(listed, list | tuple):
+        return []
+    return [text for text in listed if isinstance(text, str)]

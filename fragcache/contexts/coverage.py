@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fragcache import axes, manifest, page, registry
 from fragcache.arguments import Instance, as_arguments
+from fragcache.contexts.asked import Asked
 from fragcache.contexts.presence import built_at
 from fragcache.contexts.remote import TargetFragment
 from fragcache.declarations import Fragment
@@ -31,6 +32,8 @@ class Coverage:
     told: float | None = None
     #: Whether it is known which instances are asked for: there are ``items``, or only one.
     is_listed: bool = True
+    #: What was asked for lately, of one that this site does not declare.
+    lately: Asked | None = None
     #: The ages in seconds of those that are there.
     ages: list[float] = field(default_factory=list)
     #: The arguments and axis values of those that are not.

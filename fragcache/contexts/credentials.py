@@ -40,9 +40,8 @@ class Verdict(Enum):
 def signing_keys() -> list[str]:
     """Return the keys of requests: the first signs, all of them verify."""
     settings = conf.settings()
-    # Django's SECRET_KEY is shared with nobody, and what is public is no secret.
-    shared = [text for text in listed(settings.SECRET_KEYS) if not is_signing(text)]
-    return listed(settings.API_KEYS) or shared
+    # Django's SECRET_KEY is shared with nobody.
+    return _secrets(settings.API_KEYS) or _secrets(settings.SECRET_KEYS)
 
 
 def signed(key: str, method: str, path: str, body: bytes) -> str:
@@ -55,7 +54,7 @@ def verdict(header: str, method: str, path: str, body: bytes) -> Verdict:
     """Return what is thought of a request by its header ``Authorization``."""
     scheme, _space, given = header.partition(" ")
     if scheme.lower() == BEARER.lower():
-        is_known = is_one_of(given, listed(conf.settings().API_KEYS))
+        is_known = is_one_of(given, _secrets(conf.settings().API_KEYS))
         return Verdict.GRANTED if is_known else Verdict.UNKNOWN
     moment, _colon, mac = given.partition(":")
     if scheme.lower() != SCHEME.lower() or not (moment.isascii() and moment.isdecimal()):
@@ -82,6 +81,11 @@ def listed(texts: Any) -> list[str]:
         texts = [texts]
     is_list = isinstance(texts, list | tuple)
     return [text for text in texts if isinstance(text, str) and text] if is_list else []
+
+
+def _secrets(texts: Any) -> list[str]:
+    """Return keys as a list, without those of Ed25519: half of them are public."""
+    return [text for text in listed(texts) if not is_signing(text)]
 
 
 def _mac(key: str, method: str, path: str, moment: str, body: bytes) -> str:

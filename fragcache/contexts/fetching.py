@@ -225,7 +225,7 @@ def _fitting(
             raise
         say_that_it_lasts(name, error)
         return Context({}, found.suffix, is_stale=True, fitted=before)
-    note_good(batch, position, shape, found)
+    note_good(batch, position, shape, found, page)
     _count(name, context)
     return context._replace(fitted=fitted)
 

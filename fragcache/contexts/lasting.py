@@ -18,6 +18,7 @@ from fragcache.page import Page, now
 from fragcache.reading.batch import Batch
 from fragcache.reading.fetching import known_tokens
 from fragcache.reading.lookup import head_keys
+from fragcache.reading.standing import standings
 from fragcache.store import Store
 
 #: Seconds for which the last context that fitted is shown after it was the newest.
@@ -27,9 +28,9 @@ _NOTED_FOR: Final = 60
 _SECOND: Final = 1_000_000
 
 
-def note_good(batch: Batch, position: int, shape: type[Any], found: Found) -> None:
-    """Keep a context that fits, if it is the newest one."""
-    if found.age is not Age.FRESH:
+def note_good(batch: Batch, position: int, shape: type[Any], found: Found, page: Page) -> None:
+    """Keep a context that fits, if it is the newest one; that of an atomic set may be none."""
+    if found.age is not Age.FRESH or _is_of_set(batch, position, page):
         return
     cache, until = batch.cache, now() + LAST_GOOD * _SECOND
     name = _name(batch, position, shape)
@@ -49,10 +50,8 @@ def last_good(
 
     None also where it was purged, and where the page shows the instance of an atomic set.
     """
-    key = head_keys(batch)[position]
-    memory = page.memory(batch.cache.space)
     tokens = known_tokens(batch.cache, page, batch.distinct_token_names())
-    if tokens is None or key in memory.pinned:
+    if tokens is None or _is_of_set(batch, position, page):
         return None
     [kept] = batch.cache.local.snapshots.get_many([_name(batch, position, shape)])
     moment = now()
@@ -60,6 +59,8 @@ def last_good(
         is_recent = moment <= misfit.built_at + LAST_GOOD * _SECOND
         kept = _before(batch.cache, superseded(batch, position, page)) if is_recent else None
     if kept is None or tokens.have_purged(kept.tokens, batch.token_names(position)):
+        return None
+    if kept.dependencies and _is_purged(kept.dependencies, batch, page):
         return None
     try:
         made = shaped(open_snapshot(kept.payload), shape, "The context before")
@@ -76,6 +77,15 @@ def say_that_it_lasts(name: str, error: ShapeMismatch) -> None:
 
 def _before(cache: Store, key: str | None) -> KeptSnapshot | None:
     return None if key is None else fetched(cache, [key], None).get(key)
+
+
+def _is_of_set(batch: Batch, position: int, page: Page) -> bool:
+    return head_keys(batch)[position] in page.memory(batch.cache.space).pinned
+
+
+def _is_purged(shown: bytes, batch: Batch, page: Page) -> bool:
+    """Whether HTML of others that a context holds was purged."""
+    return standings([shown], page, source=batch.cache)[shown].is_purged
 
 
 def _name(batch: Batch, position: int, shape: type[Any]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from fragcache.contexts.forms import ContextForm, check_publishes_contexts, cont
 from fragcache.contexts.shapes import shaped
 from fragcache.contexts.snapshots import largest_part, open_snapshot
 from fragcache.declarations import Fragment
-from fragcache.exceptions import CacheUnavailable, ReadOnly, TransactionOpen, Unpublishable
+from fragcache.exceptions import CacheUnavailable, TransactionOpen, Unpublishable
 from fragcache.keys import entry_key
 from fragcache.page import now
 from fragcache.reading.batch import Batch
@@ -74,8 +74,7 @@ def check_may_publish(fragment: Fragment, cache: Store) -> None:
         TransactionOpen: what it shows may be rolled back.
     """
     check_publishes_contexts(fragment)
-    if not cache.is_writable:
-        raise ReadOnly.of(cache.alias)
+    cache.check_writable()
     if not transactions.is_committed(page.current()):
         raise TransactionOpen(
             f"{fragment.name} is not published inside of a transaction: what it has written may be "

@@ -44,3 +44,10 @@ def pin(batch: Batch, page: Page, keys: Sequence[str]) -> None:
     names = batch.distinct_token_names()
     if not former.keys() >= names.keys() and len(former) < _MOST:
         _needed.keep({space: {**former, **dict(list(names.items())[:_MOST])}})
+
+
+def are_rendered_from_pinned(batch: Batch, page: Page) -> bool:
+    """Whether this site renders a batch from the contexts of a set that the page shows."""
+    name = batch.fragment.name, Kind.SNAPSHOT
+    memories = page.memories.values()
+    return batch.fragment.is_remote and any(name in memory.pins for memory in memories)

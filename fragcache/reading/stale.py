@@ -1,7 +1,8 @@
 """Stale entries: what stands in for an instance that is due, so that nobody waits (RFC 5861).
 
 Stale is an entry of an older version, of older code, or past its time; one that was invalidated is
-none.
+none. On a page that shows an atomic set one of another version is none either: it may be of another
+generation.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fragcache.keys import entry_key, head_key
 from fragcache.page import Page, now
 from fragcache.reading.batch import Batch
 from fragcache.reading.counting import count_ages
+from fragcache.reading.pins import are_rendered_from_pinned
 from fragcache.reading.reasons import VAGUE, refine
 from fragcache.reading.standing import standings
 from fragcache.records import Head
@@ -36,6 +38,7 @@ def former(batch: Batch, slots: Sequence[Slot], seconds: float, page: Page) -> d
     shown = {base: entry.field(Field.DEPENDENCIES) for base, entry in found.items()}
     standing = standings({one for one in shown.values() if one}, page)
     moment = now()
+    is_of_set = are_rendered_from_pinned(batch, page)
     served = {
         slot.base: entry
         for slot in wanted
@@ -43,6 +46,7 @@ def former(batch: Batch, slots: Sequence[Slot], seconds: float, page: Page) -> d
         and (not (inner := shown[slot.base]) or standing[inner].is_valid)
         and entry.kind == Kind.HTML
         and entry.tokens == slot.tokens
+        and not (is_of_set and _is_of_another_version(entry, slot))
         and moment - _stale_since(entry, slot, moment) <= seconds * _SECOND
     }
     for slot in wanted:
@@ -81,6 +85,11 @@ def _published_digest(batch: Batch) -> Sequence[str]:
     """Return the digest of the code that warmed the fragment last, which may be older than ours."""
     published = manifest.find(batch.cache, batch.fragment.name)
     return [] if published is None else [published.digest]
+
+
+def _is_of_another_version(entry: Entry, slot: Slot) -> bool:
+    version = "" if slot.version is None else slot.version.encoded
+    return entry.field(Field.VERSION) != version.encode()
 
 
 def _stale_since(entry: Entry, slot: Slot, moment: int) -> int:

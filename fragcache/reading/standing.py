@@ -108,7 +108,10 @@ def _by_token(
         pairs.append(pair.hex())
     assert current is not None
     is_valid = state_of(pairs) == one.tokens
-    is_purged = any(one.made_at < current.current[name].purged_until for name in names)
+    # Of its tokens it is only known when the oldest was made: that may have been long before.
+    is_purged = not is_valid and any(
+        one.made_at < current.current[name].purged_until for name in names
+    )
     return Standing(is_valid, is_valid, is_purged)
 
 

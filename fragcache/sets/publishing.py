@@ -15,7 +15,6 @@ from fragcache.digests import digest_of
 from fragcache.exceptions import (
     CacheUnavailable,
     InvalidArguments,
-    ReadOnly,
     SetIncomplete,
     TransactionOpen,
     Unpublishable,
@@ -53,6 +52,9 @@ def publish_set(
 ) -> Iterator[NewSet]:
     """Publish instances that become visible together, when the block ends; none if it raises.
 
+    Only where the cache does not answer at that very moment it is unknown what it shows: all of
+    them, or what it did before.
+
     For ``rollback_within`` seconds after the next time ``rollback_set`` can show them again.
     ``using`` names another cache alias.
 
@@ -85,6 +87,8 @@ class NewSet:
         self._rollback_within = max(rollback_within, SUPERSEDED_LIFE)
         # Before any data is read: of two publishers the one that began later has the newer data.
         self._version = slots.unique_version(now())
+        #: Whether the cache was told to show it; its answer may have been lost.
+        self._may_be_shown = False
         #: The keys of members, by the seconds that they will live.
         self._members: dict[float | None, dict[str, None]] = {}
         self._fragments: dict[str, dict[str, str]] = {}
@@ -131,8 +135,7 @@ class NewSet:
         Raises:
             ReadOnly, TransactionOpen: it may not.
         """
-        if not self._cache.is_writable:
-            raise ReadOnly.of(self._cache.alias)
+        self._cache.check_writable()
         if not transactions.is_committed(page.current()):
             raise TransactionOpen(
                 f"The set {self.name!r} is not published inside of a transaction: what it has "
@@ -152,8 +155,11 @@ class NewSet:
         self._see_that_all_are_there()
         write_members(cache, self.name, self._version.encoded, keys, self._longest_life)
         before = read_shown(cache, self.name)
-        stayed = cache.advance_many({set_key(self.name, cache.room): self._shown(before)}, None)
-        if stayed:
+        record = {set_key(self.name, cache.room): self._shown(before)}
+        self._may_be_shown = True
+        # A client that asks twice may be told that what it has written itself stands there.
+        if cache.advance_many(record, None) and not self._is_current():
+            self._may_be_shown = False
             logger.warning(
                 "The set %s is not shown: one that was begun later is, or this clock is behind.",
                 self.name,
@@ -161,13 +167,11 @@ class NewSet:
             self.give_up()
             return
         self.is_shown = True
-        add_name(cache, self.name)
-        if before is not None:
-            self._let_end(before)
+        self._tidy_up(before)
 
     def give_up(self) -> None:
-        """Delete what nobody has seen."""
-        if self.is_shown:
+        """Delete what nobody has seen, nor can see."""
+        if self._may_be_shown:
             return
         keys = [key for keys in self._members.values() for key in keys]
         self._members = {}
@@ -243,6 +247,23 @@ class NewSet:
             is_rolled_back=False,
             as_of=self._version.as_of,
         ).pack()
+
+    def _is_current(self) -> bool:
+        there = read_shown(self._cache, self.name)
+        return there is not None and there.current.name == self._version.encoded
+
+    def _tidy_up(self, before: Shown | None) -> None:
+        """Do what is left to do once it is shown, whether or not that works."""
+        try:
+            add_name(self._cache, self.name)
+            if before is not None:
+                self._let_end(before)
+        except CacheUnavailable as error:
+            logger.warning(
+                "The set %s is shown; its name may not be listed yet, and the one before it lives "
+                "longer: %s",
+                *(self.name, error),
+            )
 
     def _let_end(self, before: Shown) -> None:
         """Bound the lives of the generations before: one can be rolled back to, others cannot."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fragcache.exceptions import ReadOnly, SetIncomplete, SetMissing
+from fragcache import tokens
+from fragcache.exceptions import SetIncomplete, SetMissing
 from fragcache.keys import set_key
+from fragcache.records import Token
 from fragcache.sets.records import Generation, Shown, read_members, read_shown
 from fragcache.store import Store, store
+from fragcache.token_memory import TokenName
 
 
 def rollback_set(name: str, *, using: str | None = None) -> Shown:
@@ -17,14 +20,14 @@ def rollback_set(name: str, *, using: str | None = None) -> Shown:
 
     Raises:
         SetMissing: there is no such set.
-        SetIncomplete: it has no former generation, or not all of its members are there.
+        SetIncomplete: it has no former generation, or not all of its members are there, or a
+            fragment of it was purged since.
         CacheUnavailable: the cache does not answer.
         ReadOnly: this site only reads.
         InvalidArguments: it is no name of a set.
     """
     cache = store(using)
-    if not cache.is_writable:
-        raise ReadOnly.of(cache.alias)
+    cache.check_writable()
     shown = read_shown(cache, name)
     if shown is None:
         raise no_such_set(name)
@@ -64,6 +67,11 @@ def no_such_set(name: str) -> SetMissing:
 
 
 def _revive(cache: Store, name: str, generation: Generation) -> None:
+    if purged := _purged(cache, generation):
+        raise SetIncomplete(
+            f"The set {name!r} cannot be rolled back: {', '.join(purged)} was purged since, and "
+            "would be missing: publish the set anew."
+        )
     members = read_members(cache, name, generation)
     gone = None if members is None else cache.touch_many(members, generation.life)
     if gone is None or gone:
@@ -72,3 +80,16 @@ def _revive(cache: Store, name: str, generation: Generation) -> None:
             f"The set {name!r} cannot be rolled back: {said} went from the cache. It is kept for "
             "the seconds that publish_set(rollback_within=) says: publish the set anew."
         )
+
+
+def _purged(cache: Store, generation: Generation) -> list[str]:
+    """Return the fragments that were purged as a whole after a generation was begun."""
+    names = [TokenName(fragment) for fragment in generation.fragments]
+    current = tokens.read(cache, names).current
+    purged = [name for name in names if name in current and _ends(current[name], generation)]
+    return sorted(name.fragment for name in purged)
+
+
+def _ends(token: Token, generation: Generation) -> bool:
+    began = int(generation.name.partition("-")[0])  # as ``slots.unique_version`` makes it
+    return token.purged_until > began

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
@@ -36,14 +36,17 @@ class UsedSet:
         self.shown_at = shown.current.shown_at
         self.is_rolled_back = shown.is_rolled_back
         self._page = page
-        self._stack = ExitStack()
+        #: One for each ``with`` that it is used by: they may stand in each other.
+        self._entered: list[AbstractContextManager[Page]] = []
 
     def __enter__(self) -> UsedSet:
-        self._stack.enter_context(page.entered(self._page))
+        entered = page.entered(self._page)
+        entered.__enter__()
+        self._entered.append(entered)
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._stack.close()
+        self._entered.pop().__exit__(None, None, None)
 
 
 def use_set(name: str, *, using: str | None = None, default: Any = RAISE) -> Any:

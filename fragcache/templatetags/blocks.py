@@ -24,6 +24,7 @@ from fragcache.digests.templates import (
     is_reloading_engine,
     resolve_argument,
 )
+from fragcache.positions import UNNAMED
 from fragcache.rendering.holes import live_variables, recorder
 from fragcache.rendering.leaks import Guard, request_of, watched
 from fragcache.suggestions import did_you_mean
@@ -31,8 +32,6 @@ from fragcache.templatetags import comments
 
 #: What the tag takes by name.
 OPTIONS: Final = ("using", "version", "stale_while_revalidate", "vary_on", "shared")
-#: Stands for the name of a template that was made of a text.
-UNNAMED: Final = "<string>"
 _REMEDY: Final = (
     "Let the block vary on it ({% cache 600 name user.pk %}), or put it into {% nocache %}."
 )

@@ -26,12 +26,11 @@ from fragcache.contrib.jinja2.watching import in_place_of, watched
 from fragcache.digests.jinja2_templates import add_jinja2
 from fragcache.digests.templates import Closure
 from fragcache.exceptions import UndefinedArgument
+from fragcache.positions import UNNAMED
 from fragcache.rendering.holes import add_compiler, is_recording, placed
 from fragcache.rendering.holes import compiled as note_compiled
 from fragcache.rendering.leaks import Guard
 
-#: Stands for the name of a template that was made of a text.
-UNNAMED: Final = "<string>"
 #: How many holes are remembered; those of templates with a name are found again.
 _HOLES: Final = 1024
 _REMEDY: Final = (

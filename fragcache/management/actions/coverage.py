@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError
 
 from fragcache import registry
+from fragcache.contexts.asked import Asked, asked_lately
 from fragcache.contexts.asking import source
 from fragcache.contexts.coverage import Coverage, coverage
 from fragcache.contexts.remote import TargetFragment
@@ -33,7 +34,10 @@ def add_options(parser: ArgumentParser) -> None:
     """Add the options of the subcommand."""
     parser.description = DESCRIPTION
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="Without, all of this site's remote fragments."
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="Without, all of this site's remote fragments, and what it has fetched lately.",
     )
     parser.add_argument("--using", metavar="ALIAS", help="The cache alias to look into.")
     parser.add_argument("--json", action="store_true", help="Print one JSON document.")
@@ -43,18 +47,21 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Say what there is of the fragments that the options name.
 
     Raises:
-        UnknownFragment: this site declares no remote fragments, and none is named.
+        UnknownFragment: this site declares no remote fragments, has fetched none lately as far as
+            that is counted, and none is named.
         CacheUnavailable: the cache does not answer.
         CommandError: something is missing.
     """
-    names = options["names"] or [
-        one.name for one in registry.all_fragments() if isinstance(one, TargetFragment)
-    ]
+    lately = asked_lately(options["using"])
+    declared = [one.name for one in registry.all_fragments() if isinstance(one, TargetFragment)]
+    names = options["names"] or [*declared, *lately]
     if not names:
         raise UnknownFragment(
             "This site declares no remote fragments: name those that it fetches contexts of."
         )
     found = [coverage(name, options["using"]) for name in names]
+    for one in found:
+        one.lately = lately.get(one.name)
     problem = _problem_of_source()
     if options["json"]:
         document = {
@@ -82,6 +89,7 @@ def _described(one: Coverage, verbosity: int) -> dict[str, Any]:
     return {
         "told": _rounded(one.told),
         "listed": one.is_listed,
+        "lately": None if one.lately is None else one.lately._asdict(),
         "asked": len(one.ages) + len(one.missing),
         "there": len(one.ages),
         "missing": len(one.missing),
@@ -98,7 +106,7 @@ def _lines(found: Sequence[Coverage], verbosity: int) -> list[str]:
         if one.told is None:
             said = "the source has not told of it"
         elif not one.is_listed:
-            said = f"told of {ago(one.told)}; without items, nobody knows what is asked for"
+            said = f"told of {ago(one.told)}; {_said_lately(one.lately)}"
         else:
             asked = len(one.ages) + len(one.missing)
             said = f"{len(one.ages):,} of {asked:,} there"
@@ -111,6 +119,13 @@ def _lines(found: Sequence[Coverage], verbosity: int) -> list[str]:
         if left := len(one.missing) - len(shown):
             lines.append(f"{'':<{width}}  and {left:,} more: -v2 names them")
     return lines
+
+
+def _said_lately(lately: Asked | None) -> str:
+    if lately is None:
+        return "without items, nobody knows what is asked for"
+    there = lately.times - lately.missing
+    return f"asked for {lately.times:,} times within an hour, {there:,} times there"
 
 
 def _shown(one: Coverage, verbosity: int) -> Sequence[tuple[Sequence[Any], Mapping[str, Any]]]:

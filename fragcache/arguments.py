@@ -32,7 +32,6 @@ MISSING: Final = Missing()
 #: What the reading functions take beside a fragment's own arguments.
 RESERVED: Final = frozenset("f items request using default storable page_context undefined".split())
 
-
 #: Values of these types say the same at every call; a text that is translated late does not.
 CONSTANTS: Final = frozenset({str, SafeString, int, bool, type(None)})
 #: How many combinations of further arguments are remembered of a fragment.

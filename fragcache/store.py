@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.core.cache import caches
 from django.core.cache.backends.base import default_key_func
 from django.core.signals import setting_changed
 
-from fragcache import conf, deadline
+from fragcache import conf, probing
 from fragcache.backends.base import Advance, FragmentBackend
 from fragcache.backends.generic import adapt
 from fragcache.breaker import Breaker
@@ -28,11 +28,6 @@ from fragcache.tracing import recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-#: What is looked for, and not found, to see whether a cache answers; in how many seconds it must,
-#: a connection included, and on an open one where no page has a budget.
-PROBE_KEY: Final = "fc1!probe"
-PROBE_SECONDS: Final = 1.0
 
 
 class Store:
@@ -202,26 +197,13 @@ class Store:
 
     def _probe(self) -> None:
         """Read in a thread of its own; raise an exception where that would keep pages waiting."""
-        self._question(lambda: self.backend.get_many([PROBE_KEY]))
+        probing.ask(self.backend, lambda: self.backend.get_many([probing.KEY]))
 
     def _probe_writing(self) -> None:
         """Write what changes nothing, likewise, once the cache can be read from."""
         if self.reads.open_since is not None:
             raise CacheUnavailable(f"alias {self.alias!r} cannot be read from yet")
-        self._question(lambda: self.backend.touch_many([PROBE_KEY], 1))
-
-    def _question(self, ask: Callable[[], object]) -> None:
-        budget = conf.settings().PAGE_BUDGET
-        try:
-            # The first one may have to connect.
-            for seconds in (PROBE_SECONDS, PROBE_SECONDS if budget is None else budget / 2):
-                with deadline.within(seconds):
-                    ask()
-        except self.backend.errors as error:
-            if not self.backend.refuses(error):
-                raise
-        finally:
-            caches.close_all()
+        probing.ask(self.backend, lambda: self.backend.touch_many([probing.KEY], 1))
 
     def _breaker(self, purpose: str, probe: Callable[[], None]) -> Breaker:
         alias = self.alias

@@ -12,7 +12,8 @@ from django.core.cache import caches
 from fragcache import conf, deadline, registry
 from fragcache.exceptions import CacheUnavailable
 from fragcache.locks import new_lock
-from fragcache.store import PROBE_KEY, store
+from fragcache.probing import KEY
+from fragcache.store import store
 
 #: Seconds for which an answer is waited; less where somebody waits for those of all caches.
 PATIENCE: Final = 1.0
@@ -43,7 +44,7 @@ def ask(alias: str) -> Answer:
     began = time.monotonic()
     try:
         with deadline.within(PATIENCE):
-            store(alias).fetch_many([PROBE_KEY])
+            store(alias).fetch_many([KEY])
     except CacheUnavailable as error:
         return Answer(alias, None, str(error), type(error.__cause__).__name__)
     return Answer(alias, time.monotonic() - began)

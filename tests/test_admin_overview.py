@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import re
 import time
@@ -18,9 +19,10 @@ from fragcache import counters
 from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
 from fragcache.histograms import bucket_of
 from fragcache.models import Counts, Outage
-from fragcache.stats import keeping
+from fragcache.stats import answering, keeping
 from fragcache.stats.keeping import packed
 from fragcache.stats.ledger import accounts
+from fragcache.store import store
 from tests.admin_site import client_of, staff
 from tests.fixtures import RoundTrips, any_cache
 
@@ -180,9 +182,9 @@ class TestCards:
         count("", "", **{Event.CACHE_ERROR: 4})
         shown = text(html(superuser, overview()))
         assert "Hit ratio 80.0 % 5,000 lookups 2 of the misses" in shown
-        assert "Errors 7 3 in templates and context functions 4 times a cache" in shown
+        assert "Errors 7 in templates and context functions: 3 of caches: 4" in shown
         assert "Served age 62.9 s at most" in shown
-        assert "Guards all closed embedded answers in" in shown
+        assert "Guards all closed embedded: answers in" in shown
 
     def test_tell_of_open_guards(self, superuser: Client) -> None:
         from django.utils.timezone import now
@@ -191,12 +193,20 @@ class TestCards:
             alias="embedded", purpose="reading", host="web1", pid=7, began_at=now(), seen_at=now()
         )
         shown = text(html(superuser, overview()))
-        assert "Guards 1 open embedded answers in" in shown
-        assert re.search(r"for reading since \d{4}-\d\d-\d\d [\d:+]+, in 1 process ", shown)
+        assert "Guards 1 open embedded: answers in" in shown
+        assert re.search(r"embedded: open for reading since \w+ \d+, .*, in 1 process ", shown)
+
+    def test_tell_of_this_process_where_nothing_is_recorded(self, superuser: Client) -> None:
+        store().reads.open_since = dt.datetime.now(dt.UTC)
+        try:
+            assert "Guards 1 open" in text(html(superuser, overview()))
+        finally:
+            store().reads.open_since = None
 
     def test_ask_the_cache_once_and_for_no_list_of_keys(
         self, superuser: Client, trips: RoundTrips
     ) -> None:
+        answering._questions.clear()  # those of other tests, whose answers are repeated
         html(superuser, overview())
         assert [(trip.command, len(trip.keys)) for trip in trips] == [("get_many", 1)]
 

@@ -19,9 +19,7 @@ from fragcache import conf, registry
 from fragcache.admin.pages import shown
 from fragcache.exceptions import FragcacheError
 from fragcache.models import FragmentCache
-from fragcache.stats.answering import aliases
-from fragcache.stats.deployments import deployment
-from fragcache.store import store
+from fragcache.stats.deployments import deployments
 
 if TYPE_CHECKING:
     from fragcache.admin.overview import FragmentCacheAdmin
@@ -74,7 +72,7 @@ def confirmed(
         form=form,
         names=[fragment.name for fragment in registry.all_fragments()],
         is_read_only=conf.settings().READ_ONLY,
-        deployments=[deployment(store(alias)) for alias in aliases()],
+        deployments=deployments(),
         back=_next(admin, request),
     )
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from django.core.cache import caches
 
 from fragcache import conf, deadline, registry
-from fragcache.exceptions import CacheUnavailable
+from fragcache.exceptions import CacheUnavailable, UnknownAlias
 from fragcache.locks import new_lock
 from fragcache.store import PROBE_KEY, store
 
@@ -44,8 +44,8 @@ def ask(alias: str) -> Answer:
     try:
         with deadline.within(PATIENCE):
             store(alias).fetch_many([PROBE_KEY])
-    except CacheUnavailable as error:
-        return Answer(alias, None, str(error), type(error.__cause__).__name__)
+    except (CacheUnavailable, UnknownAlias) as error:
+        return Answer(alias, None, str(error), type(error.__cause__ or error).__name__)
     return Answer(alias, time.monotonic() - began)
 
 

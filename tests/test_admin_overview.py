@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from fragcache import counters
 from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
@@ -162,6 +162,8 @@ class TestTheTable:
         second = html(superuser, overview("?sort=name&page=2"))
         assert (len(names(first)), names(second)[0], len(names(second))) == (100, "f100", 30)
         assert '<a rel="next" href="?sort=name&amp;page=2">' in first
+        beyond = html(superuser, overview("?sort=name&page=9"))
+        assert '<a rel="prev" href="?sort=name&amp;page=1">' in beyond
 
     @pytest.mark.parametrize(
         ("query", "said"),
@@ -311,6 +313,35 @@ class TestPermissions:
             assert answer.status_code == 200
             assert "no-store" in answer["Cache-Control"]
         assert "Warm runs" not in client.get(overview()).content.decode()
+
+    @pytest.mark.parametrize(
+        ("permissions", "links"),
+        [
+            (
+                ("clear_fragments", "view_warmrun", "view_fragmentcache"),
+                ["Overview", "Instance", "Servers", "Warm runs", "Clear all"],
+            ),
+            (("clear_fragments", "view_warmrun"), ["Warm runs", "Clear all"]),
+        ],
+    )
+    def test_links_lead_to_what_one_may_see_and_last_to_what_one_may_do(
+        self, permissions: tuple[str, ...], links: list[str]
+    ) -> None:
+        client = staff(*permissions)
+        shown = html(client, reverse("admin:fragcache_clear"))
+        navigation = re.search(r'<nav class="fc-links".*?</nav>', shown, re.DOTALL)
+        assert navigation
+        assert re.findall(r">([^<]+)</a>", navigation[0]) == links
+        for address in re.findall(r'href="(/admin/fragcache/[^"]*)"', shown):
+            assert client.get(address).status_code == 200
+
+    def test_no_page_is_in_a_transaction_of_its_request(self) -> None:
+        from fragcache.admin.pages import PAGES
+
+        for name in ("fragmentcache_changelist", *(page.name for page in PAGES)):
+            args = ["x"] if name == "fragment" else []
+            view = resolve(reverse(f"admin:fragcache_{name}", args=args)).func
+            assert "default" in view._non_atomic_requests
 
     def test_who_is_no_staff_is_asked_to_log_in(self) -> None:
         reader = User.objects.create_user("reader")

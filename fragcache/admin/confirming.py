@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from fragcache import conf, registry
-from fragcache.admin.pages import shown
+from fragcache.admin.pages import OVERVIEW, VIEW, shown
 from fragcache.exceptions import FragcacheError
 from fragcache.models import FragmentCache
 from fragcache.stats.deployments import deployments
@@ -78,10 +78,8 @@ def confirmed(
 
 
 def _next(admin: FragmentCacheAdmin, request: HttpRequest) -> str:
-    if request.user.has_perm("fragcache.view_fragmentcache"):
-        return reverse(
-            "admin:fragcache_fragmentcache_changelist", current_app=admin.admin_site.name
-        )
+    if request.user.has_perm(f"fragcache.{VIEW}"):
+        return reverse(OVERVIEW, current_app=admin.admin_site.name)
     return reverse("admin:index", current_app=admin.admin_site.name)
 
 

@@ -37,7 +37,8 @@ def totals() -> Sheets:
     """
     sums: Sheets = {}
     with readable() as alias:
-        for sheets in Totals.objects.using(alias).values_list("sheets", flat=True):
+        rows = Totals.objects.using(alias).values_list("sheets", flat=True)
+        for sheets in rows.iterator(_AT_ONCE):
             add(sums, unpacked(sheets))
     names = sorted(sums)
     kept, beyond = names[: counters.MAX_FRAGMENTS], names[counters.MAX_FRAGMENTS :]

@@ -174,8 +174,15 @@ def count_particulars(fragment: str, axes: str, counts: Sheet) -> None:
 def degrade(
     event: Event, fragment: str, cause: str, message: str, *values: object, times: int = 1
 ) -> None:
-    """Count an outcome that is worse than it should be, and log it once a minute per cause."""
+    """Count an outcome that is worse than it should be, tell of it, and log its cause."""
     count(event, fragment, times)
+    tell(event, fragment, cause, message, *values, times=times)
+
+
+def tell(
+    event: Event, fragment: str, cause: str, message: str, *values: object, times: int = 1
+) -> None:
+    """Tell the cause of an outcome that is counted elsewhere; log it once a minute."""
     if degraded.receivers:  # optimisation: mostly nobody listens
         degraded.send_robust(event, event=event, fragment=fragment, cause=cause, times=times)
     now = time.monotonic()

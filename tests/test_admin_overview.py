@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import resolve, reverse
 
 from fragcache import counters
@@ -97,6 +99,12 @@ class TestTheTable:
         assert "greeting.html" in row(shown, "library.greeting")
         assert "nothing counted" in row(shown, "library.greeting")
         assert 'href="/admin/fragcache/fragmentcache/fragment/shop.price/?last=1h"' in shown
+
+    def test_reads_what_was_counted_once(self, superuser: Client) -> None:
+        count("a")
+        with CaptureQueriesContext(connection) as queries:
+            html(superuser, overview())
+        assert sum('FROM "fragcache_counts"' in query["sql"] for query in queries) == 1
 
     @pytest.mark.parametrize(
         ("sort", "order"),

@@ -399,6 +399,7 @@ class TestAFragment:
         count("page.html|sidebar")
         shown = text(html(superuser, fragment_page("page.html|sidebar")))
         assert "This process does not know it" in shown
+        assert "Warm it" not in shown  # nor could it be found
 
     def test_one_that_nobody_knows_is_not_found(self, superuser: Client) -> None:
         assert superuser.get(fragment_page("shop.prize")).status_code == 404

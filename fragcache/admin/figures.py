@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from fragcache import registry
-from fragcache.counters import Event, Sheet
+from fragcache.counters import Event, Sheet, add
 from fragcache.exceptions import CountsUnavailable
 from fragcache.stats import history
 from fragcache.stats.history import SPANS, Step
-from fragcache.stats.keeping import Sheets, add
+from fragcache.stats.keeping import Sheets
 from fragcache.stats.ledger import Account, accounts_of
 
 #: The seconds of a step of each span's charts.

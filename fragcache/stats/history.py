@@ -12,9 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.connection import ConnectionDoesNotExist
 
 from fragcache import conf
+from fragcache.counters import add
 from fragcache.exceptions import CountsUnavailable
 from fragcache.models import Counts
-from fragcache.stats.keeping import MINUTE, Sheets, add, database, unpacked
+from fragcache.stats.keeping import MINUTE, Sheets, database, unpacked
 from fragcache.stats.retention import HOUR, MINUTES_KEPT
 
 #: Spans that are asked for by name, in seconds.

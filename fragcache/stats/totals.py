@@ -14,10 +14,10 @@ from typing import Final
 from django.db import transaction
 
 from fragcache import counters
-from fragcache.counters import OTHER
+from fragcache.counters import OTHER, add
 from fragcache.models import Totals
 from fragcache.stats.history import readable
-from fragcache.stats.keeping import Sheets, add, database, packed, unpacked
+from fragcache.stats.keeping import Sheets, database, packed, unpacked
 
 #: Seconds after its last write that a process counts as gone. One that is not goes on in a row of
 #: its own.

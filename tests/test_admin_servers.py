@@ -118,7 +118,7 @@ class TestTrouble:
         self, superuser: Client, settings: Any, declare: Any
     ) -> None:
         settings.FRAGCACHE = {"CACHE_ALIAS": "locmem"}
-        declare("x.html", name="library.far", using="locmen", version=lambda: 1)(dict)
+        declare("x.html", name="library.far", using="locmen", version=lambda: 1)(lambda: {"x": 1})
         instance = superuser.get(address("instance", fragment="library.far"))
         for answer in (
             instance,

@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 
 from fragcache import conf
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event, degrade
+from fragcache.counters import Event, tell
 from fragcache.exceptions import ImproperlyDeclared
 
 #: By the app that they are for; those of ``FRAGCACHE["ADDITIONS"]`` come on top.
@@ -121,7 +121,7 @@ def _refuse(owner: str, name: str, where: str, value: Any) -> None:
     if settings.DEBUG or conf.is_testing():
         raise ImproperlyDeclared(message)
     note_unstorable()
-    degrade(Event.NOT_STORED, owner, f"addition to {where}", "%s", message)
+    tell(Event.NOT_STORED, owner, f"addition to {where}", "%s", message)
 
 
 def _forget(**_kwargs: object) -> None:

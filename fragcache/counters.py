@@ -174,8 +174,15 @@ def count_particulars(fragment: str, axes: str, counts: Sheet) -> None:
 def degrade(
     event: Event, fragment: str, cause: str, message: str, *values: object, times: int = 1
 ) -> None:
-    """Count an outcome that is worse than it should be, and log it once a minute per cause."""
+    """Count an outcome that is worse than it should be, tell of it, and log its cause."""
     count(event, fragment, times)
+    tell(event, fragment, cause, message, *values, times=times)
+
+
+def tell(
+    event: Event, fragment: str, cause: str, message: str, *values: object, times: int = 1
+) -> None:
+    """Tell the cause of an outcome that is counted elsewhere; log it once a minute."""
     if degraded.receivers:  # optimisation: mostly nobody listens
         degraded.send_robust(event, event=event, fragment=fragment, cause=cause, times=times)
     now = time.monotonic()
@@ -214,7 +221,7 @@ def sheets() -> dict[Label, dict[str, int]]:
     """Return a copy of all that was counted since the process began or ``reset``."""
     with _lock:
         found = {label: dict(sheet) for label, sheet in _taken.items()}
-        _add_all(found, _pending)
+        add(found, _pending)
     return found
 
 
@@ -223,8 +230,16 @@ def take() -> dict[Label, Sheet]:
     global _pending
     with _lock:
         taken, _pending = _pending, {}
-        _add_all(_taken, taken)
+        add(_taken, taken)
     return {label: dict(sheet) for label, sheet in taken.items()}
+
+
+def add(sums: dict[Label, dict[str, int]], added: Mapping[Label, Sheet]) -> None:
+    """Add sheets to others, field by field."""
+    for label, sheet in added.items():
+        own = sums.setdefault(label, {})
+        for name, times in sheet.items():
+            own[name] = own.get(name, 0) + times
 
 
 def collect_with(collector: Callable[[], object] | None) -> None:
@@ -251,13 +266,6 @@ def _new_sheet(fragment: str, axes: str) -> defaultdict[str, int]:
     else:
         known.add(axes)
     return _pending.setdefault((fragment, axes), defaultdict(int))
-
-
-def _add_all(sums: dict[Label, dict[str, int]], added: Mapping[Label, Sheet]) -> None:
-    for label, sheet in added.items():
-        own = sums.setdefault(label, {})
-        for name, times in sheet.items():
-            own[name] = own.get(name, 0) + times
 
 
 def _forget_counts() -> None:

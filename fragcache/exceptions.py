@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.core.cache import InvalidCacheBackendError
+
 
 class FragcacheError(Exception):
     """The base of every error that fragcache raises."""
@@ -21,6 +23,10 @@ class UnknownFragment(FragcacheError, LookupError):
 
 class UnknownAxis(FragcacheError, LookupError):
     """No axis of that name is registered."""
+
+
+class UnknownAlias(FragcacheError, InvalidCacheBackendError):
+    """No cache of that alias is in ``settings.CACHES``."""
 
 
 class CountsUnavailable(FragcacheError):

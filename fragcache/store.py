@@ -19,11 +19,12 @@ from fragcache.backends.generic import adapt
 from fragcache.breaker import Breaker
 from fragcache.counters import Event, degrade
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Ring, Unsealed
-from fragcache.exceptions import CacheUnavailable, ReadOnly
+from fragcache.exceptions import CacheUnavailable, ReadOnly, UnknownAlias
 from fragcache.keys import MAX_BYTES
 from fragcache.local import LocalCache
 from fragcache.page import now
 from fragcache.signals import guard_probed
+from fragcache.suggestions import did_you_mean
 from fragcache.tracing import recording
 
 if TYPE_CHECKING:
@@ -240,12 +241,19 @@ class Store:
 
 
 def store(alias: str | None = None) -> Store:
-    """Return the store over ``alias``, or over the one that the settings name."""
+    """Return the store over ``alias``, or over the one that the settings name.
+
+    Raises:
+        UnknownAlias: ``CACHES`` has no such alias.
+    """
     return _store(alias or _default_alias())
 
 
 @cache
 def _store(alias: str) -> Store:
+    if alias not in caches.settings:
+        known = did_you_mean(alias, caches.settings)
+        raise UnknownAlias(f"{alias!r} is not an alias of CACHES.{known}")
     settings = conf.settings()
     return Store(alias, settings.secret_keys, read_only=settings.READ_ONLY)
 

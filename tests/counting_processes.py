@@ -14,9 +14,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from fragcache.contrib.prometheus import FragcacheCollector
-from fragcache.counters import Event, Miss
+from fragcache.counters import Event, Miss, add
 from fragcache.models import Counts, Totals
-from fragcache.stats.keeping import Sheets, add, unpacked
+from fragcache.stats.keeping import Sheets, unpacked
 from fragcache.stats.totals import GONE, fold
 from tests.lines import ROOT
 

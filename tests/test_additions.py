@@ -129,7 +129,7 @@ class TestBlocks:
         monkeypatch.setattr("fragcache.conf.is_testing", lambda: False)
         assert [page(source, row=object()) for _ in "12"] == [["", "a.js", "body"]] * 2
         assert happened(Event.STORED) == 0
-        assert happened(Event.NOT_STORED) >= 2
+        assert happened(Event.NOT_STORED) == 2
 
     def test_a_stale_one_still_adds(self, clock: Any, n: Any) -> None:
         source = "{% cache 60 x stale_while_revalidate=600 %}{{ n }}" + add("a.js")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.messages import get_messages
 from django.core.cache import caches
-from django.db import connections
+from django.db import connection, connections
 from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
@@ -281,6 +281,18 @@ class TestWarming:
         assert "Another run is going on: 0 of 1 batches are done." in text_of(answer)
         assert empty() == ["ok"]
         assert renders == ["a", "b"]
+
+    @any_cache
+    @pytest.mark.usefixtures("queue")
+    def test_without_a_table_for_batches_it_says_so(
+        self, cache_alias: str, words: Fragment
+    ) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE fragcache_warmbatch RENAME TO elsewhere")
+        said = text_of(post("warm", fragment="library.word"))
+        assert "Batches for workers are kept in the database, but: " in said
+        assert "`manage.py migrate fragcache` makes it." in said
+        assert logged() == []
 
     @any_cache
     def test_another_run_is_not_disturbed(self, cache_alias: str, words: Fragment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import re
 import time
@@ -11,16 +12,19 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
-from django.urls import reverse
+from django.test.utils import CaptureQueriesContext
+from django.urls import resolve, reverse
 
 from fragcache import counters
 from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
 from fragcache.histograms import bucket_of
 from fragcache.models import Counts, Outage
-from fragcache.stats import keeping
+from fragcache.stats import answering, keeping
 from fragcache.stats.keeping import packed
 from fragcache.stats.ledger import accounts
+from fragcache.store import store
 from tests.admin_site import client_of, staff
 from tests.fixtures import RoundTrips, any_cache
 
@@ -96,6 +100,12 @@ class TestTheTable:
         assert "nothing counted" in row(shown, "library.greeting")
         assert 'href="/admin/fragcache/fragmentcache/fragment/shop.price/?last=1h"' in shown
 
+    def test_reads_what_was_counted_once(self, superuser: Client) -> None:
+        count("a")
+        with CaptureQueriesContext(connection) as queries:
+            html(superuser, overview())
+        assert sum('FROM "fragcache_counts"' in query["sql"] for query in queries) == 1
+
     @pytest.mark.parametrize(
         ("sort", "order"),
         [
@@ -160,6 +170,8 @@ class TestTheTable:
         second = html(superuser, overview("?sort=name&page=2"))
         assert (len(names(first)), names(second)[0], len(names(second))) == (100, "f100", 30)
         assert '<a rel="next" href="?sort=name&amp;page=2">' in first
+        beyond = html(superuser, overview("?sort=name&page=9"))
+        assert '<a rel="prev" href="?sort=name&amp;page=1">' in beyond
 
     @pytest.mark.parametrize(
         ("query", "said"),
@@ -180,9 +192,9 @@ class TestCards:
         count("", "", **{Event.CACHE_ERROR: 4})
         shown = text(html(superuser, overview()))
         assert "Hit ratio 80.0 % 5,000 lookups 2 of the misses" in shown
-        assert "Errors 7 3 in templates and context functions 4 times a cache" in shown
+        assert "Errors 7 in templates and context functions: 3 of caches: 4" in shown
         assert "Served age 62.9 s at most" in shown
-        assert "Guards all closed embedded answers in" in shown
+        assert "Guards all closed embedded: answers in" in shown
 
     def test_tell_of_open_guards(self, superuser: Client) -> None:
         from django.utils.timezone import now
@@ -191,12 +203,20 @@ class TestCards:
             alias="embedded", purpose="reading", host="web1", pid=7, began_at=now(), seen_at=now()
         )
         shown = text(html(superuser, overview()))
-        assert "Guards 1 open embedded answers in" in shown
-        assert re.search(r"for reading since \d{4}-\d\d-\d\d [\d:+]+, in 1 process ", shown)
+        assert "Guards 1 open embedded: answers in" in shown
+        assert re.search(r"embedded: open for reading since \w+ \d+, .*, in 1 process ", shown)
+
+    def test_tell_of_this_process_where_nothing_is_recorded(self, superuser: Client) -> None:
+        store().reads.open_since = dt.datetime.now(dt.UTC)
+        try:
+            assert "Guards 1 open" in text(html(superuser, overview()))
+        finally:
+            store().reads.open_since = None
 
     def test_ask_the_cache_once_and_for_no_list_of_keys(
         self, superuser: Client, trips: RoundTrips
     ) -> None:
+        answering._questions.clear()  # those of other tests, whose answers are repeated
         html(superuser, overview())
         assert [(trip.command, len(trip.keys)) for trip in trips] == [("get_many", 1)]
 
@@ -302,6 +322,35 @@ class TestPermissions:
             assert "no-store" in answer["Cache-Control"]
         assert "Warm runs" not in client.get(overview()).content.decode()
 
+    @pytest.mark.parametrize(
+        ("permissions", "links"),
+        [
+            (
+                ("clear_fragments", "view_warmrun", "view_fragmentcache"),
+                ["Overview", "Instance", "Servers", "Warm runs", "Clear all"],
+            ),
+            (("clear_fragments", "view_warmrun"), ["Warm runs", "Clear all"]),
+        ],
+    )
+    def test_links_lead_to_what_one_may_see_and_last_to_what_one_may_do(
+        self, permissions: tuple[str, ...], links: list[str]
+    ) -> None:
+        client = staff(*permissions)
+        shown = html(client, reverse("admin:fragcache_clear"))
+        navigation = re.search(r'<nav class="fc-links".*?</nav>', shown, re.DOTALL)
+        assert navigation
+        assert re.findall(r">([^<]+)</a>", navigation[0]) == links
+        for address in re.findall(r'href="(/admin/fragcache/[^"]*)"', shown):
+            assert client.get(address).status_code == 200
+
+    def test_no_page_is_in_a_transaction_of_its_request(self) -> None:
+        from fragcache.admin.pages import PAGES
+
+        for name in ("fragmentcache_changelist", *(page.name for page in PAGES)):
+            args = ["x"] if name == "fragment" else []
+            view = resolve(reverse(f"admin:fragcache_{name}", args=args)).func
+            assert "default" in view._non_atomic_requests
+
     def test_who_is_no_staff_is_asked_to_log_in(self) -> None:
         reader = User.objects.create_user("reader")
         assert client_of(reader).get(overview()).status_code == 302
@@ -350,6 +399,7 @@ class TestAFragment:
         count("page.html|sidebar")
         shown = text(html(superuser, fragment_page("page.html|sidebar")))
         assert "This process does not know it" in shown
+        assert "Warm it" not in shown  # nor could it be found
 
     def test_one_that_nobody_knows_is_not_found(self, superuser: Client) -> None:
         assert superuser.get(fragment_page("shop.prize")).status_code == 404

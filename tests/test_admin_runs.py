@@ -216,7 +216,7 @@ class TestLive:
             assert "data-run" not in superuser.get(page).content.decode()
 
     def test_what_is_no_run_is_left_out(self, superuser: Client, run: WarmRun) -> None:
-        assert self.told(superuser, run.pk + 1, "x", "9" * 30) == {}
+        assert self.told(superuser, run.pk + 1, "x", "²", "9" * 30) == {}
 
     def test_who_may_not_view_runs_is_told_nothing(self, run: WarmRun) -> None:
         assert staff().get(url("progress"), {"run": run.pk}).status_code == 403

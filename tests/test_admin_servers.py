@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -98,6 +99,35 @@ class TestTrouble:
     def test_a_dead_cache_says_so(self, settings: Any) -> None:
         use(settings, "redis.RedisCache", "redis://127.0.0.1:1/0")
         assert "127.0.0.1:1/0 unreachable : ConnectionError" in page()
+
+    @pytest.mark.parametrize(
+        "name", ["fragmentcache_changelist", "servers", "warm", "invalidate", "clear"]
+    )
+    def test_an_alias_that_nobody_knows_breaks_no_page(
+        self, superuser: Client, settings: Any, declare: Any, name: str
+    ) -> None:
+        settings.FRAGCACHE = {"CACHE_ALIAS": "locmem"}
+        declare("x.html", name="library.far", using="locmen")(dict)
+        answer = superuser.get(address(name))
+        assert answer.status_code == 200
+        if name == "servers":
+            problem = "'locmen' is not an alias of CACHES. Did you mean 'locmem'?"
+            assert problem in unescape(text_of(answer))
+
+    def test_an_action_upon_an_alias_that_nobody_knows_says_so(
+        self, superuser: Client, settings: Any, declare: Any
+    ) -> None:
+        settings.FRAGCACHE = {"CACHE_ALIAS": "locmem"}
+        declare("x.html", name="library.far", using="locmen", version=lambda: 1)(lambda: {"x": 1})
+        instance = superuser.get(address("instance", fragment="library.far"))
+        for answer in (
+            instance,
+            superuser.post(address("invalidate"), {"fragment": "library.far", "scope": "all"}),
+            superuser.post(address("warm"), {"fragment": "library.far"}),
+            superuser.post(address("clear")),
+        ):
+            assert answer.status_code == 200
+            assert "'locmen' is not an alias of CACHES." in unescape(text_of(answer))
 
     def test_no_password_is_shown(self, settings: Any, start_server: Any) -> None:
         server: Server = start_server("redis")

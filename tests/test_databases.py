@@ -78,7 +78,7 @@ class TestAReplicaThatLags:
         assert show(page, saved) == "Nina Simone: Pastel Blues"  # half of it is the replica's
 
         assert happened(Event.STORED) == 0
-        assert happened(Event.NOT_STORED, page.name) > 0
+        assert happened(Event.NOT_STORED, page.name) == 1
         assert (
             "library.page is not stored: its version was read from the database default, and its "
             "data from second, which may lag behind."

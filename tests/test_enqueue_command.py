@@ -437,7 +437,7 @@ class TestRefusals:
             cursor.execute("DROP TABLE fragcache_warmbatch")
         said = enqueue()
         assert said.code == 2
-        assert said.error.startswith("--enqueue keeps its batches in the database, but: ")
+        assert said.error.startswith("Batches for workers are kept in the database, but: ")
         assert said.error.endswith("`manage.py migrate fragcache` makes it.")
 
     def test_a_cache_of_this_process_alone(self, enqueue: Any, settings: Any) -> None:

@@ -272,7 +272,7 @@ class TestComputedVersions:
             return {"day": dt.date(2026, 11, 21)}
 
         assert get_fragment(outer) == "2026-11-21"
-        assert happened(Event.NOT_STORED, "library.inner") == 1
+        assert happened(Event.NOT_STORED, "library.outer") == 1
         assert happened(Event.STORED, "library.outer") == 0
 
     def test_that_fail_are_an_error_of_the_render(

@@ -140,6 +140,7 @@ def test_what_may_not_be_kept(cache_alias: str, declare: Any, templates: Any) ->
         return {}
 
     assert refusals(warm(outer)) == {"it may not be kept, for what the log says": 1}
+    assert happened(Event.NOT_STORED, outer.name) == 1
 
 
 @any_cache

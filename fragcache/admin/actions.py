@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 
 @page("warm/", name="warm", permission="warm_fragments")
-@transaction.non_atomic_requests  # nothing is warmed inside of a transaction
 def warm(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     """Warm one fragment."""
     text = _(
@@ -36,7 +34,6 @@ def warm(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
 
 
 @page("invalidate/", name="invalidate", permission="invalidate_fragments")
-@transaction.non_atomic_requests  # whether it is written is known when it is told
 def invalidate(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     """Invalidate one instance of a fragment, or all of them."""
     text = _("What was made before now is not current any more; pages render it when they show it.")
@@ -45,7 +42,6 @@ def invalidate(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
 
 
 @page("clear/", name="clear", permission="clear_fragments", label=gettext_lazy("Clear all"))
-@transaction.non_atomic_requests
 def clear(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     """Invalidate all instances of all fragments and blocks."""
     text = _(

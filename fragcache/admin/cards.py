@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -11,7 +11,8 @@ from django.utils.translation import ngettext
 from fragcache.admin import wording
 from fragcache.admin.figures import Figures
 from fragcache.admin.rows import Row
-from fragcache.management.actions.stating import caches_described
+from fragcache.stats.answering import ask_all
+from fragcache.stats.condition import Guard, known_aliases, open_guards
 
 
 class Card(NamedTuple):
@@ -25,8 +26,8 @@ class Card(NamedTuple):
 
 
 def cards(found: Figures, rows: Iterable[Row]) -> list[Card]:
-    """Return the cards; the last one asks each cache, and waits for it no longer than a second."""
-    return [_hits(found), _saved(rows), _age(found), _errors(found), _guards(caches_described())]
+    """Return the cards; the last one asks all caches, and waits no longer than a second."""
+    return [_hits(found), _saved(rows), _age(found), _errors(found), _guards()]
 
 
 def _hits(found: Figures) -> Card:
@@ -71,39 +72,40 @@ def _errors(found: Figures) -> Card:
         return Card(_("Errors"), wording.NOTHING)
     own, of_caches = found.together().errors, found.cache_errors()
     details = [
-        _("%(number)s in templates and context functions") % {"number": wording.number(own)},
-        _("%(number)s times a cache was not to be had") % {"number": wording.number(of_caches)},
+        _("in templates and context functions: %(number)s") % {"number": wording.number(own)},
+        _("of caches: %(number)s") % {"number": wording.number(of_caches)},
     ]
     mood = "bad" if own or of_caches else "good"
     return Card(_("Errors"), wording.number(own + of_caches), details, mood)
 
 
-def _guards(caches: Sequence[Mapping[str, Any]]) -> Card:
-    details = []
-    opened = silent = 0
-    for cache in caches:
-        if cache["seconds"] is None:
-            silent += 1
-            details.append(_("%(alias)s does not answer") % cache)
-        else:
-            answered = {"alias": cache["alias"], "time": wording.duration(cache["seconds"])}
-            details.append(_("%(alias)s answers in %(time)s") % answered)
-        for guard in cache["open_guards"]:
-            opened += 1
-            details.append(_open_guard(guard))
-    if opened:
-        value = ngettext("%(number)s open", "%(number)s open", opened)
-        return Card(_("Guards"), value % {"number": wording.number(opened)}, details, "bad")
-    if silent:
+def _guards() -> Card:
+    guards = open_guards()
+    answers = ask_all(known_aliases(guards))
+    details = [
+        _("%(alias)s: no answer") % {"alias": alias}
+        if took is None
+        else _("%(alias)s: answers in %(time)s") % {"alias": alias, "time": wording.duration(took)}
+        for alias, took, *_rest in answers
+    ]
+    details += [_open_guard(alias, purpose, guard) for (alias, purpose), guard in guards.items()]
+    if guards:
+        value = ngettext("%(number)s open", "%(number)s open", len(guards))
+        return Card(_("Guards"), value % {"number": wording.number(len(guards))}, details, "bad")
+    if any(answer.took is None for answer in answers):
         return Card(_("Guards"), _("no answer"), details, "bad")
     return Card(_("Guards"), _("all closed"), details, "good")
 
 
-def _open_guard(guard: Mapping[str, Any]) -> str:
-    processes = sum(guard["processes"].values())
+def _open_guard(alias: str, purpose: str, guard: Guard) -> str:
     text = ngettext(
-        "for %(purpose)s since %(since)s, in %(number)s process",
-        "for %(purpose)s since %(since)s, in %(number)s processes",
-        processes,
+        "%(alias)s: open for %(purpose)s since %(since)s, in %(number)s process",
+        "%(alias)s: open for %(purpose)s since %(since)s, in %(number)s processes",
+        guard.processes,
     )
-    return text % {**guard, "number": wording.number(processes)}
+    return text % {
+        "alias": alias,
+        "purpose": wording.PURPOSE_WORDS[purpose],
+        "since": wording.moment(int(guard.since.timestamp()), with_day=True),
+        "number": wording.number(guard.processes),
+    }

@@ -16,12 +16,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from fragcache import conf, registry
-from fragcache.admin.pages import shown
+from fragcache.admin.pages import OVERVIEW, VIEW, shown
 from fragcache.exceptions import FragcacheError
 from fragcache.models import FragmentCache
-from fragcache.stats.answering import aliases
-from fragcache.stats.deployments import deployment
-from fragcache.store import store
+from fragcache.stats.deployments import deployments
 
 if TYPE_CHECKING:
     from fragcache.admin.overview import FragmentCacheAdmin
@@ -74,16 +72,14 @@ def confirmed(
         form=form,
         names=[fragment.name for fragment in registry.all_fragments()],
         is_read_only=conf.settings().READ_ONLY,
-        deployments=[deployment(store(alias)) for alias in aliases()],
+        deployments=deployments(),
         back=_next(admin, request),
     )
 
 
 def _next(admin: FragmentCacheAdmin, request: HttpRequest) -> str:
-    if request.user.has_perm("fragcache.view_fragmentcache"):
-        return reverse(
-            "admin:fragcache_fragmentcache_changelist", current_app=admin.admin_site.name
-        )
+    if request.user.has_perm(f"fragcache.{VIEW}"):
+        return reverse(OVERVIEW, current_app=admin.admin_site.name)
     return reverse("admin:index", current_app=admin.admin_site.name)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from fragcache import registry
-from fragcache.counters import Event, Sheet
+from fragcache.counters import Event, Sheet, add
 from fragcache.exceptions import CountsUnavailable
 from fragcache.stats import history
 from fragcache.stats.history import SPANS, Step
-from fragcache.stats.keeping import Sheets, add
+from fragcache.stats.keeping import Sheets
 from fragcache.stats.ledger import Account, accounts_of
 
 #: The seconds of a step of each span's charts.
@@ -91,17 +90,15 @@ class Figures:
 
 def figures(span: str, *, now: int | None = None) -> Figures:
     """Return what all processes have counted; nothing, and why, where nobody knows."""
-    moment = int(time.time()) if now is None else now
-    seconds, week = SPANS[span], SPANS["7d"]
+    about = {"step": STEPS[span], "longer": SPANS["7d"]}
     try:
-        steps = history.steps(seconds, step=STEPS[span], now=moment)
-        before = history.counted(week, now=moment) if seconds < week else {}
+        steps, before = history.steps_and_sums(SPANS[span], **about, now=now)
     except CountsUnavailable as error:
         return Figures(span=span, steps=[], sheets={}, before={}, problem=str(error))
     sheets: Sheets = {}
     for step in steps:
         add(sheets, step.sheets)
-    return Figures(span=span, steps=steps, sheets=sheets, before=before or sheets)
+    return Figures(span=span, steps=steps, sheets=sheets, before=before)
 
 
 def declared_names() -> list[str]:

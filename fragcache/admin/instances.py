@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -34,7 +33,6 @@ _POLICY = (
 
 
 @page("instance/", name="instance", label=_("Instance"))
-@transaction.non_atomic_requests  # a query of the site's that fails breaks none of Django's
 def show_instance(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     """Explain the instance that the address names, and show it in a frame."""
     form = InstanceForm(request.GET if "fragment" in request.GET else None, request)
@@ -56,7 +54,6 @@ def show_instance(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpRespon
 
 
 @page("instance/preview/", name="preview")
-@transaction.non_atomic_requests
 def show_preview(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpResponse:
     """Return the HTML that is stored, as a document that can do nothing."""
     form = InstanceForm(request.GET, request)

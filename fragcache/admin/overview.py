@@ -14,7 +14,7 @@ from fragcache.admin.asked import Asked
 from fragcache.admin.cards import cards
 from fragcache.admin.documents import document, record
 from fragcache.admin.figures import declared_names, figures
-from fragcache.admin.pages import PAGES, guarded, shown
+from fragcache.admin.pages import PAGES, VIEW, guarded, shown
 from fragcache.admin.rows import COLUMNS, headed, rows, sorted_rows
 from fragcache.admin.wording import SPAN_WORDS
 from fragcache.models import FragmentCache
@@ -34,7 +34,7 @@ class FragmentCacheAdmin(Admin):
 
     def get_urls(self) -> list[URLPattern]:
         # None of Django's own: they would look for rows, and there is no table.
-        overview = guarded(self, show_overview, "view_fragmentcache")
+        overview = guarded(self, show_overview, VIEW)
         return [
             path(
                 "", self.admin_site.admin_view(overview), name="fragcache_fragmentcache_changelist"
@@ -87,8 +87,8 @@ def show_overview(site: FragmentCacheAdmin, request: HttpRequest) -> HttpRespons
             (asked.link(last=name, page=None), words, name == asked.span)
             for name, words in SPAN_WORDS.items()
         ],
-        previous=asked.link(page=str(asked.page - 1)),
-        next=asked.link(page=str(asked.page + 1)),
+        previous=asked.link(page=str(shown_rows.number - 1)),
+        next=asked.link(page=str(shown_rows.number + 1)),
         as_json=asked.link(format="json", page=None),
         as_csv=asked.link(format="csv", page=None),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import django
 from django.core.exceptions import BadRequest, PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 #: What is called with the admin of the overview, the request, and what the route has.
 View = Callable[..., HttpResponse]
 OVERVIEW: Final = "admin:fragcache_fragmentcache_changelist"
+VIEW: Final = "view_fragmentcache"
 RUNS: Final = "admin:fragcache_warmrun_changelist"
 
 
@@ -60,7 +62,7 @@ def page(
     route: str,
     *,
     name: str,
-    permission: str = "view_fragmentcache",
+    permission: str = VIEW,
     label: str | Promise = "",
 ) -> Callable[[View], View]:
     """Make a view of the decorated function, which may raise ``BadRequest`` with a sentence."""
@@ -73,8 +75,13 @@ def page(
 
 
 def guarded(admin: FragmentCacheAdmin, view: View, permission: str) -> Callable[..., HttpResponse]:
-    """Return a view for those who have the permission; ``admin_view`` sees to the rest."""
+    """Return a view for those who have the permission; ``admin_view`` sees to the rest.
 
+    It is in no transaction: a query that fails, of counts or of the site's code, breaks none of
+    Django's, and what an action has written is known when it is told.
+    """
+
+    @transaction.non_atomic_requests
     @wraps(view)
     def guarded(request: HttpRequest, **arguments: Any) -> HttpResponse:
         if not request.user.has_perm(f"fragcache.{permission}"):
@@ -103,7 +110,7 @@ def shown(
         "opts": admin.opts,
         "title": title,
         "links": _links(admin, request),
-        "crumbs": [Link(_("Fragment cache"), _address(admin, OVERVIEW))] if below else [],
+        "crumbs": _overview(admin, request, _("Fragment cache")) if below else [],
         "has_list_of_crumbs": django.VERSION >= (6, 1),
         **context,
     }
@@ -111,15 +118,25 @@ def shown(
 
 
 def _links(admin: FragmentCacheAdmin, request: HttpRequest) -> list[Link]:
-    found = [Link(_("Overview"), _address(admin, OVERVIEW))]
-    found += [
-        Link(page.label, _address(admin, f"admin:{page.url_name}"))
-        for page in PAGES
-        if page.label and request.user.has_perm(f"fragcache.{page.permission}")
-    ]
-    if request.user.has_perm("fragcache.view_warmrun"):
-        found.append(Link(_("Warm runs"), _address(admin, RUNS)))
-    return [link._replace(is_here=link.address == request.path) for link in found]
+    """Return links to what one may see, and after these to what one may do."""
+    may = request.user.has_perm
+    links = _overview(admin, request, _("Overview"))
+    linked = [page for page in PAGES if page.label and may(f"fragcache.{page.permission}")]
+    links += [_link(admin, page) for page in linked if page.permission == VIEW]
+    if may("fragcache.view_warmrun"):
+        links.append(Link(_("Warm runs"), _address(admin, RUNS)))
+    links += [_link(admin, page) for page in linked if page.permission != VIEW]
+    return [link._replace(is_here=link.address == request.path) for link in links]
+
+
+def _overview(admin: FragmentCacheAdmin, request: HttpRequest, label: Any) -> list[Link]:
+    """Return the link to the overview, for who may see it."""
+    may_see = request.user.has_perm(f"fragcache.{VIEW}")
+    return [Link(label, _address(admin, OVERVIEW))] if may_see else []
+
+
+def _link(admin: FragmentCacheAdmin, page: Page) -> Link:
+    return Link(page.label, _address(admin, f"admin:{page.url_name}"))
 
 
 def _address(admin: FragmentCacheAdmin, name: str) -> str:

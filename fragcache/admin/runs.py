@@ -70,7 +70,7 @@ class WarmRunAdmin(Admin):
         """Answer with what is shown of runs, by ``?run=KEY``, for those that are still going on."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        asked = [key for key in request.GET.getlist("run")[:ASKED_AT_ONCE] if key.isdigit()]
+        asked = [key for key in request.GET.getlist("run")[:ASKED_AT_ONCE] if key.isdecimal()]
         locks = Locks()
         found = self.get_queryset(request).filter(pk__in=asked)
         return JsonResponse({"runs": {str(run.pk): _told(run, locks) for run in found}})

@@ -52,6 +52,7 @@ class Row(NamedTuple):
 
 def _described(found: Servers) -> dict[str, Any]:
     return {
+        "alias": found.alias,
         "deployment": found.deployment,
         "can_tell": found.can_tell,
         "problem": found.problem,
@@ -74,7 +75,8 @@ def _row(stats: ServerStats) -> Row:
 def _records(caches: Iterable[Servers]) -> Iterator[dict[str, Any]]:
     """Yield what is known of each server, or of an alias that tells of none."""
     for found in caches:
-        alias = {"alias": found.deployment.alias, "keys": found.deployment.keys}
+        keys = found.deployment.keys if found.deployment else ""
+        alias = {"alias": found.alias, "keys": keys}
         for stats in found.found:
             figures = figures_of(stats)
             own = {"server": stats.address, "error": stats.error}

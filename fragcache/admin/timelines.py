@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from fragcache.admin import wording
 from fragcache.admin.charts import Chart, Series, bands, nice_top, overlaid, stacked
 from fragcache.admin.figures import Figures
-from fragcache.counters import Miss, Sheet
+from fragcache.counters import Label, Miss, Sheet, add
 from fragcache.management.actions.stats import reason_in_words
 from fragcache.stats.ledger import Account, accounts_of
 
@@ -77,13 +77,12 @@ def _moments(found: Figures) -> list[Moment]:
     return [Moment(step.began, _together(step.sheets, found.step)) for step in found.steps]
 
 
-def _together(sheets: Mapping[tuple[str, str], Sheet], seconds: int) -> Account:
+def _together(sheets: Mapping[Label, Sheet], seconds: int) -> Account:
     """Return the account of one step, under all axis values."""
-    sums: dict[str, int] = {}
+    sums: dict[Label, dict[str, int]] = {}
     for sheet in sheets.values():
-        for name, times in sheet.items():
-            sums[name] = sums.get(name, 0) + times
-    [account] = accounts_of({("one", ""): sums}, seconds)
+        add(sums, {("one", ""): sheet})
+    [account] = accounts_of(sums or {("one", ""): {}}, seconds)
     return account
 
 

@@ -18,7 +18,7 @@ from fragcache.management.queues import NoQueue, Queue, chosen
 from fragcache.management.selection import selected
 from fragcache.store import Store, store
 from fragcache.warming import Plan, Report, Run, Status
-from fragcache.warming.distributed import begin, deliver, turn
+from fragcache.warming.distributed import begin, check_database, deliver, turn
 from fragcache.warming.recording import Recording
 
 #: For which a request may begin renders: less than servers and proxies usually wait.
@@ -39,7 +39,8 @@ def warm(fragment: Fragment) -> Warmed:
         InvalidArguments: it cannot be warmed.
         ReadOnly: this site only reads.
         Locked: another run goes on.
-        CacheUnavailable, LockUnavailable, QueueUnavailable, CannotEnqueue: it cannot be done now.
+        CacheUnavailable, LockUnavailable, QueueUnavailable, DatabaseUnavailable, CannotEnqueue:
+            it cannot be done now.
     """
     selected([fragment.name])
     cache = store()
@@ -61,6 +62,7 @@ def _queue(cache: Store) -> Queue | None:
 
 
 def _enqueued(fragment: Fragment, cache: Store, queue: Queue) -> Warmed:
+    check_database()
     with turn(cache, None, 0.0, _never):
         run = begin(Plan(fragments=[fragment]), {"labels": [fragment.name], "enqueue": True})
         batches = deliver(run, queue.send)

@@ -47,6 +47,12 @@ MISS_WORDS: Final[dict[Miss, Text]] = {
     Miss.MISSING: pgettext("reason of a miss", "missing"),
 }
 
+#: What guards are for.
+PURPOSE_WORDS: Final[dict[str, Text]] = {
+    "reading": gettext_lazy("reading"),
+    "writing": gettext_lazy("writing"),
+}
+
 
 class Judgement(NamedTuple):
     """A verdict in words."""

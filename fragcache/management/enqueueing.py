@@ -9,11 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from django import db
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, OutputWrapper
-from django.db import router, transaction
-from django.utils.connection import ConnectionDoesNotExist
 
 from fragcache.declarations import Fragment
 from fragcache.exceptions import CacheUnavailable, FragcacheError
@@ -71,7 +67,7 @@ def enqueue(plan: Plan, options: Mapping[str, Any], out: OutputWrapper) -> Enque
     _check_options(options)
     try:
         queue = chosen()
-        _check_table()
+        distributed.check_database()
         _check_caches(plan, queue)
         with Signals() as signals:
             return _Enqueueing(plan, options, out, queue, signals).execute()
@@ -214,19 +210,6 @@ def _check_options(options: Mapping[str, Any]) -> None:
             f"{', '.join(given)} cannot be had with --enqueue: other processes do the work.",
             returncode=EXIT_USAGE,
         )
-
-
-def _check_table() -> None:
-    try:
-        with transaction.atomic(using=router.db_for_write(WarmRun)):
-            distributed.batches().exists()
-    except (db.Error, ImproperlyConfigured, ConnectionDoesNotExist) as error:
-        said = str(error).strip().partition("\n")[0].removesuffix(".")
-        raise CommandError(
-            f"--enqueue keeps its batches in the database, but: {said}. If the table is missing, "
-            "`manage.py migrate fragcache` makes it.",
-            returncode=EXIT_USAGE,
-        ) from error
 
 
 def _check_caches(plan: Plan, queue: Queue) -> None:

@@ -77,6 +77,7 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
     spent = [output.cost for output in outputs]
     costs.note(fragment.name, spent, are_storable=all(output.is_storable for output in outputs))
     stored = doorkeeper.admitted(fragment, storable) if may_store else []
+    # Whatever the cause: who knows it tells of it, and counts nothing.
     count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
     if stored:
         began = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.utils.safestring import SafeString
 
 from fragcache.bubbling import note_dependencies, note_end, note_includes, note_unstorable
-from fragcache.counters import Event, degrade
+from fragcache.counters import Event, tell
 from fragcache.declarations import Fragment
 from fragcache.dependencies import ABSENT, Dependency, state_of, unpack
 from fragcache.digests import Digested
@@ -47,7 +47,7 @@ def note(batch: Batch, inner: Inner) -> None:
     except NotPackable as error:
         name = batch.fragment.name
         message = "What shows %s is not stored, since nobody could ask for its version again: %s"
-        degrade(Event.NOT_STORED, name, "unpackable", message, name, error)
+        tell(Event.NOT_STORED, name, "unpackable", message, name, error)
         note_unstorable()
 
 

@@ -17,7 +17,7 @@ from fragcache import axes, databases, items, registry
 from fragcache.additions import prepared
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.contexts.snapshots import take_snapshot
-from fragcache.counters import Event, degrade
+from fragcache.counters import Event, tell
 from fragcache.declarations import Fragment
 from fragcache.dependencies import pack
 from fragcache.digests import includes_digest, templates
@@ -223,7 +223,7 @@ def _payload(fragment: Fragment, output: str | bytes, shown: Shown) -> bytes | N
     if shown.has_unstorable:
         return None
     if shown.axes and (others := shown.axes.difference(fragment.axes)):
-        degrade(
+        tell(
             Event.NOT_STORED,
             fragment.name,
             "axes",
@@ -238,14 +238,14 @@ def _payload(fragment: Fragment, output: str | bytes, shown: Shown) -> bytes | N
         return output if isinstance(output, bytes) else output.encode()
     except (UnicodeEncodeError, ImproperlyDeclared, TemplateDoesNotExist, TemplateSyntaxError) as e:
         message = "%s is not stored: %s"
-        degrade(Event.NOT_STORED, fragment.name, type(e).__name__, message, fragment.name, e)
+        tell(Event.NOT_STORED, fragment.name, type(e).__name__, message, fragment.name, e)
         return None
 
 
 def _not_to_be_kept(
     fragment: Fragment, outputs: list[Output], versions_from: frozenset[str], lagging: list[str]
 ) -> list[Output]:
-    degrade(
+    tell(
         Event.NOT_STORED,
         fragment.name,
         "databases",

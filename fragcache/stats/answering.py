@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from django.core.cache import caches
 
 from fragcache import conf, deadline, registry
-from fragcache.exceptions import CacheUnavailable
+from fragcache.exceptions import CacheUnavailable, UnknownAlias
 from fragcache.locks import new_lock
 from fragcache.probing import KEY
 from fragcache.store import store
@@ -45,8 +45,8 @@ def ask(alias: str) -> Answer:
     try:
         with deadline.within(PATIENCE):
             store(alias).fetch_many([KEY])
-    except CacheUnavailable as error:
-        return Answer(alias, None, str(error), type(error.__cause__).__name__)
+    except (CacheUnavailable, UnknownAlias) as error:
+        return Answer(alias, None, str(error), type(error.__cause__ or error).__name__)
     return Answer(alias, time.monotonic() - began)
 
 

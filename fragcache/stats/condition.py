@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from django import db
-from django.core.cache import InvalidCacheBackendError
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Count, Max
 from django.utils import timezone
 from django.utils.connection import ConnectionDoesNotExist
 
+from fragcache.exceptions import UnknownAlias
 from fragcache.models import Outage, WarmRun
 from fragcache.stats.answering import aliases
 from fragcache.stats.outages import going_on
@@ -48,7 +48,7 @@ def own_guards() -> dict[About, Guard]:
     for alias in aliases():
         try:
             cache = store(alias)
-        except InvalidCacheBackendError:
+        except UnknownAlias:
             continue
         for purpose, breaker in (("reading", cache.reads), ("writing", cache.writes)):
             if breaker.open_since is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.core.cache import caches
 
-from fragcache.store import Store
+from fragcache.stats.answering import aliases
+from fragcache.store import Store, store
 
 
 class Deployment(NamedTuple):
@@ -27,3 +29,8 @@ def deployment(cache: Store) -> Deployment:
     return Deployment(
         cache.alias, str(configured["BACKEND"]), cache.physical_key(""), not cache.has_plain_keys
     )
+
+
+def deployments() -> list[Deployment]:
+    """Return those of all aliases that fragments are kept under, and that ``CACHES`` has."""
+    return [deployment(store(alias)) for alias in aliases() if alias in caches.settings]

@@ -12,9 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.connection import ConnectionDoesNotExist
 
 from fragcache import conf
+from fragcache.counters import add
 from fragcache.exceptions import CountsUnavailable
 from fragcache.models import Counts
-from fragcache.stats.keeping import MINUTE, Sheets, add, database, unpacked
+from fragcache.stats.keeping import MINUTE, Sheets, database, unpacked
 from fragcache.stats.retention import HOUR, MINUTES_KEPT
 
 #: Spans that are asked for by name, in seconds.
@@ -54,12 +55,30 @@ def steps(seconds: int, *, step: int = MINUTE, now: int | None = None) -> list[S
     Raises:
         CountsUnavailable: nobody knows.
     """
+    found, _sums = steps_and_sums(seconds, step=step, longer=seconds, now=now)
+    return found
+
+
+def steps_and_sums(
+    seconds: int, *, step: int, longer: int, now: int | None = None
+) -> tuple[list[Step], Sheets]:
+    """Return ``steps``, and what was counted in a time that is no shorter; all is read once.
+
+    Raises:
+        CountsUnavailable: nobody knows.
+    """
     moment = int(time.time()) if now is None else now
     first, last = (moment - seconds) // step * step, moment // step * step
     found: dict[int, Sheets] = {began: {} for began in range(first, last + 1, step)}
-    for began, sheets in _rows(seconds, now):
-        add(found.setdefault(max(first, began // step * step), {}), sheets)
-    return [Step(began, found[began]) for began in sorted(found)]
+    sums: Sheets = {}
+    since = _beginning(seconds, moment)
+    for began, sheets in _rows(longer, moment):
+        is_before = began < since
+        own = sums if is_before else found.setdefault(max(first, began // step * step), {})
+        add(own, sheets)
+    for sheets in found.values():
+        add(sums, sheets)
+    return [Step(began, found[began]) for began in sorted(found)], sums
 
 
 @contextmanager
@@ -89,11 +108,15 @@ def readable() -> Iterator[str]:
 
 def _rows(seconds: int, now: int | None) -> Iterator[tuple[int, Sheets]]:
     moment = int(time.time()) if now is None else now
-    # A span of hours begins with a whole one, unless all of its minutes are there.
-    unit = MINUTE if seconds <= MINUTES_KEPT else HOUR
-    began = (moment - seconds) // unit * unit
+    span = {"began__gte": _beginning(seconds, moment), "began__lte": moment}
     with readable() as alias:
-        rows = Counts.objects.using(alias).filter(began__gte=began, began__lte=moment)
+        rows = Counts.objects.using(alias).filter(**span)
         found = rows.values_list("began", "sheets").order_by("began")
         for at, sheets in found.iterator(_ROWS_AT_ONCE):
             yield at, unpacked(sheets)
+
+
+def _beginning(seconds: int, moment: int) -> int:
+    # A span of hours begins with a whole one, unless all of its minutes are there.
+    unit = MINUTE if seconds <= MINUTES_KEPT else HOUR
+    return (moment - seconds) // unit * unit

@@ -20,7 +20,7 @@ from typing import Any, Final
 from django.db import connections, router, transaction
 
 from fragcache import counters
-from fragcache.counters import Event, Label, Sheet, degrade
+from fragcache.counters import Event, Label, Sheet, add, degrade
 
 logger = logging.getLogger("fragcache")
 
@@ -31,14 +31,6 @@ UNSAVED: Final = 15
 _PATIENCE: Final = 5.0
 
 Sheets = dict[Label, dict[str, int]]
-
-
-def add(sums: Sheets, added: Mapping[Label, Sheet]) -> None:
-    """Add sheets to others, field by field."""
-    for label, sheet in added.items():
-        own = sums.setdefault(label, {})
-        for name, times in sheet.items():
-            own[name] = own.get(name, 0) + times
 
 
 def packed(sheets: Mapping[Label, Sheet]) -> list[Any]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss, Sheet
+from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss, Sheet, add
 from fragcache.histograms import quantile
 from fragcache.stats import history
-from fragcache.stats.keeping import Sheets, add
+from fragcache.stats.keeping import Sheets
 
 #: So many lookups say something.
 ENOUGH: Final = 30

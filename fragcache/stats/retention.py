@@ -6,8 +6,9 @@ from typing import Final
 
 from django.db import transaction
 
+from fragcache.counters import add
 from fragcache.models import Counts
-from fragcache.stats.keeping import MINUTE, Sheets, add, database, packed, unpacked
+from fragcache.stats.keeping import MINUTE, Sheets, database, packed, unpacked
 
 HOUR: Final = 3_600
 #: Seconds for which minutes are kept, at least.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fragcache.backends import FragmentBackend, GenericBackend, ServerStats
+from fragcache.exceptions import UnknownAlias
 from fragcache.stats.answering import aliases
 from fragcache.stats.deployments import Deployment, deployment
 from fragcache.store import store
@@ -24,7 +25,9 @@ PATIENCE: Final = 0.97
 class Servers:
     """The servers of one cache alias."""
 
-    deployment: Deployment
+    alias: str
+    #: None of an alias that ``CACHES`` does not have.
+    deployment: Deployment | None = None
     #: Whether the backend can ask them.
     can_tell: bool = True
     found: Sequence[ServerStats] = ()
@@ -48,7 +51,7 @@ class Servers:
             self.found, self.problem = backend.server_stats(), ""
         except Exception as error:
             # A backend of the site's own, which is to raise nothing.
-            logger.exception("The servers of %r cannot be asked.", self.deployment.alias)
+            logger.exception("The servers of %r cannot be asked.", self.alias)
             self.problem = f"{type(error).__name__}; the log has more."
 
 
@@ -62,9 +65,13 @@ def all_servers() -> list[Servers]:
 
 
 def _asked(alias: str) -> Servers:
-    cache = store(alias)
+    try:
+        cache = store(alias)
+    except UnknownAlias as error:
+        return Servers(alias, problem=str(error))
     backend = cache.backend
-    servers = Servers(deployment(cache), can_tell=not isinstance(backend, GenericBackend))
+    can_tell = not isinstance(backend, GenericBackend)
+    servers = Servers(alias, deployment(cache), can_tell=can_tell)
     if servers.can_tell:
         servers.ask(backend)
     return servers

@@ -14,10 +14,10 @@ from typing import Final
 from django.db import transaction
 
 from fragcache import counters
-from fragcache.counters import OTHER
+from fragcache.counters import OTHER, add
 from fragcache.models import Totals
 from fragcache.stats.history import readable
-from fragcache.stats.keeping import Sheets, add, database, packed, unpacked
+from fragcache.stats.keeping import Sheets, database, packed, unpacked
 
 #: Seconds after its last write that a process counts as gone. One that is not goes on in a row of
 #: its own.
@@ -37,7 +37,8 @@ def totals() -> Sheets:
     """
     sums: Sheets = {}
     with readable() as alias:
-        for sheets in Totals.objects.using(alias).values_list("sheets", flat=True):
+        rows = Totals.objects.using(alias).values_list("sheets", flat=True)
+        for sheets in rows.iterator(_AT_ONCE):
             add(sums, unpacked(sheets))
     names = sorted(sums)
     kept, beyond = names[: counters.MAX_FRAGMENTS], names[counters.MAX_FRAGMENTS :]

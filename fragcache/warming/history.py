@@ -6,10 +6,9 @@ import os
 import socket
 from typing import Any, Final
 
-from django.core.cache import InvalidCacheBackendError
 from django.utils import timezone
 
-from fragcache.exceptions import CacheUnavailable
+from fragcache.exceptions import CacheUnavailable, UnknownAlias
 from fragcache.models import WarmRun
 from fragcache.store import store
 from fragcache.warming.distributed import Gathered, gathered, is_alive
@@ -117,7 +116,7 @@ def _running_or_died(run: WarmRun, locks: Locks) -> str:
         return run.status if is_alive(run) else DIED
     try:
         return run.status if _is_alive(run, locks[run.options.get("using")]) else DIED
-    except (CacheUnavailable, LockUnavailable, InvalidCacheBackendError):
+    except (CacheUnavailable, LockUnavailable, UnknownAlias):
         return run.status
 
 

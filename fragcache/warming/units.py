@@ -12,7 +12,7 @@ from typing import Any, Final
 from fragcache import axes, slots
 from fragcache.arguments import Instance
 from fragcache.contexts.forms import forms_of
-from fragcache.counters import Measure, count_particulars, render_counts
+from fragcache.counters import Event, Measure, count_particulars, render_counts
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.entry import Entry
@@ -195,6 +195,7 @@ def _count(unit: Unit, rendered: Rendered, seconds: float) -> None:
     """Count a portion, whose writing took so long."""
     outputs = [slot.output for slot in rendered.slots if slot.output]
     counts = render_counts(unit.fragment.name, (output.cost for output in outputs)) | {
+        Event.NOT_STORED: sum(not output.is_storable for output in outputs),
         Measure.WARMED: len(outputs),
         Measure.ERRORS: rendered.failed,
         Measure.BYTES: sum(len(output.payload or b"") for output in outputs),

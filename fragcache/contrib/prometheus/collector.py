@@ -15,8 +15,9 @@ from prometheus_client.registry import Collector
 
 from fragcache import conf, counters, registry
 from fragcache.contrib.prometheus import counts, states
+from fragcache.counters import add
 from fragcache.exceptions import CountsUnavailable
-from fragcache.stats.keeping import Sheets, add, database, keeper
+from fragcache.stats.keeping import Sheets, database, keeper
 from fragcache.stats.totals import totals
 
 

@@ -40,18 +40,7 @@ def now() -> State:
 
 def families(state: State) -> Iterator[Metric]:
     """Yield the metrics of a state."""
-    yield _gauge(
-        "cache_up",
-        "Whether the cache answers the process that is asked for metrics.",
-        ["alias"],
-        {(answer.alias,): float(answer.took is not None) for answer in state.answers},
-    )
-    yield _gauge(
-        "cache_answer_seconds",
-        "How long the cache took to answer.",
-        ["alias"],
-        {(one.alias,): one.took for one in state.answers if one.took is not None},
-    )
+    yield from _of_caches(state.answers)
     yield _gauge(
         "guard_open",
         "Processes that leave the cache alone, since it did not answer.",
@@ -64,22 +53,41 @@ def families(state: State) -> Iterator[Metric]:
         ["alias", "purpose"],
         state.outages,
     )
-    ended = {(status,): run.finished_at for status, run in state.runs.items()}
+    yield from _of_runs(state.runs)
+
+
+def _of_caches(answers: Sequence[Answer]) -> Iterator[Metric]:
+    yield _gauge(
+        "cache_up",
+        "Whether the cache answers the process that is asked for metrics.",
+        ["alias"],
+        {(answer.alias,): float(answer.took is not None) for answer in answers},
+    )
+    yield _gauge(
+        "cache_answer_seconds",
+        "How long the cache took to answer.",
+        ["alias"],
+        {(one.alias,): one.took for one in answers if one.took is not None},
+    )
+
+
+def _of_runs(runs: Mapping[str, WarmRun]) -> Iterator[Metric]:
+    ended = {
+        (status,): (run.started_at, run.finished_at)
+        for status, run in runs.items()
+        if run.finished_at is not None
+    }
     yield _gauge(
         "warm_run_finished_timestamp_seconds",
         "When the last run of warm_fragments with this status ended.",
         ["status"],
-        {labels: at.timestamp() for labels, at in ended.items() if at is not None},
+        {labels: end.timestamp() for labels, (_began, end) in ended.items()},
     )
     yield _gauge(
         "warm_run_duration_seconds",
         "How long that run took.",
         ["status"],
-        {
-            (status,): (run.finished_at - run.started_at).total_seconds()
-            for status, run in state.runs.items()
-            if run.finished_at is not None
-        },
+        {labels: (end - began).total_seconds() for labels, (began, end) in ended.items()},
     )
 
 

@@ -6,7 +6,6 @@ from argparse import ArgumentParser
 from types import ModuleType
 from typing import Any, Final
 
-from django.core.cache import InvalidCacheBackendError
 from django.core.management.base import BaseCommand, CommandError
 
 from fragcache.exceptions import CacheUnavailable, FragcacheError
@@ -62,5 +61,5 @@ class Command(BaseCommand):
         except CacheUnavailable as error:
             message = f"The cache is unavailable: {error}"
             raise CommandError(message, returncode=EXIT_UNAVAILABLE) from error
-        except (FragcacheError, InvalidCacheBackendError) as error:
+        except FragcacheError as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error

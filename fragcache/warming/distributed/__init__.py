@@ -4,7 +4,7 @@ What there is to do and what was done is in the database (``WarmBatch``); a queu
 numbers of batches, so that any queue will do, and one that loses or repeats a message does no harm.
 """
 
-from fragcache.warming.distributed.claims import batches
+from fragcache.warming.distributed.claims import DatabaseUnavailable, batches, check_database
 from fragcache.warming.distributed.gathering import Gathered, gathered
 from fragcache.warming.distributed.runs import (
     QueueUnavailable,
@@ -21,11 +21,13 @@ from fragcache.warming.distributed.working import work
 
 __all__ = [
     "CannotEnqueue",
+    "DatabaseUnavailable",
     "Gathered",
     "QueueUnavailable",
     "Send",
     "batches",
     "begin",
+    "check_database",
     "deliver",
     "gathered",
     "going_on",

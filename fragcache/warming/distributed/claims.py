@@ -19,11 +19,14 @@ from typing import Any, Final
 
 from django import db
 from django.core.cache import caches
-from django.db import connections, router
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, router, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
+from django.utils.connection import ConnectionDoesNotExist
 
+from fragcache.exceptions import FragcacheError
 from fragcache.models import WarmBatch, WarmRun
 
 logger = logging.getLogger("fragcache.warm")
@@ -34,6 +37,10 @@ LIFE: Final = 60
 ATTEMPTS: Final = 3
 
 Status = WarmBatch.Status
+
+
+class DatabaseUnavailable(FragcacheError):
+    """There is no table of batches, or no database that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +130,20 @@ def runs() -> QuerySet[WarmRun]:
 def batches() -> QuerySet[WarmBatch]:
     """Return the batches beside their runs."""
     return WarmBatch.objects.using(router.db_for_write(WarmRun))
+
+
+def check_database() -> None:
+    """Check that batches can be written down.
+
+    Raises:
+        DatabaseUnavailable: they cannot; with what to do.
+    """
+    try:
+        with transaction.atomic(using=router.db_for_write(WarmRun)):
+            batches().exists()
+    except (db.Error, ImproperlyConfigured, ConnectionDoesNotExist) as error:
+        said = str(error).strip().partition("\n")[0].removesuffix(".")
+        raise DatabaseUnavailable(
+            f"Batches for workers are kept in the database, but: {said}. If the table is missing, "
+            "`manage.py migrate fragcache` makes it."
+        ) from error

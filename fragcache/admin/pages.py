@@ -111,14 +111,16 @@ def shown(
 
 
 def _links(admin: FragmentCacheAdmin, request: HttpRequest) -> list[Link]:
+    """Return links to what can be looked at, and last to what does something."""
     found = [Link(_("Overview"), _address(admin, OVERVIEW))]
-    found += [
-        Link(page.label, _address(admin, f"admin:{page.url_name}"))
-        for page in PAGES
-        if page.label and request.user.has_perm(f"fragcache.{page.permission}")
-    ]
+    acting: list[Link] = []
+    for page in PAGES:
+        if page.label and request.user.has_perm(f"fragcache.{page.permission}"):
+            own = found if page.permission == "view_fragmentcache" else acting
+            own.append(Link(page.label, _address(admin, f"admin:{page.url_name}")))
     if request.user.has_perm("fragcache.view_warmrun"):
         found.append(Link(_("Warm runs"), _address(admin, RUNS)))
+    found += acting
     return [link._replace(is_here=link.address == request.path) for link in found]
 
 

@@ -154,6 +154,7 @@ class TestChecks:
         assert self.found(SECRET_KEYS=[PUBLIC_KEY, "text"], READ_ONLY=True) == ["fragcache.W016"]
         assert self.found(SECRET_KEYS=["ed25519-public:x"]) == ["fragcache.E004"]
 
+    @pytest.mark.usefixtures("source")  # with a fragment, its cache is looked at too
     def test_is_among_the_checks(self, settings: Any) -> None:
         settings.FRAGCACHE = {"SECRET_KEYS": [PUBLIC_KEY]}
         assert "fragcache.E014" in [message.id for message in run_checks()]

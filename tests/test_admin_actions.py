@@ -145,7 +145,7 @@ class TestMistakes:
             ({"fragment": "library.greeting", "scope": "one"}, "misses 'name'"),
             (
                 {"fragment": "library.greeting", "scope": "one", "arguments": "a b"},
-                "takes 1 arguments, not 2",
+                "takes 1 argument, not 2",
             ),
             (
                 {"fragment": "library.greeting", "scope": "all", "arguments": "Nina"},

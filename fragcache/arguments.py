@@ -225,7 +225,8 @@ class Parameters:
         values |= given
         values |= kwargs
         if len(args) > len(self.names):
-            raise self._misfit(f"takes {len(self.names)} arguments, not {len(args)}: {args!r}")
+            taken = f"{len(self.names)} argument{'' if len(self.names) == 1 else 's'}"
+            raise self._misfit(f"takes {taken}, not {len(args)}: {args!r}")
         absent = [name for name in required if name not in values]
         if absent:
             raise self._misfit(f"misses {', '.join(map(repr, absent))}")

@@ -78,7 +78,7 @@ class TestInvalidating:
 
         answer = post("invalidate", fragment="library.greeting", scope="one", arguments="name=Nina")
 
-        assert told(answer) == "library.greeting name=Nina is invalidated."
+        assert told(answer) == "Invalidated: library.greeting name=Nina."
         assert logged() == [("library.greeting name=Nina", "Invalidated.")]
         assert shows("library.greeting", "Ella", renders)
         assert not shows("library.greeting", "Nina", renders)
@@ -100,7 +100,7 @@ class TestInvalidating:
         caches[cache_alias].set("another-site", b"1")
         get_fragment("library.greeting", "Nina")
 
-        assert told(post("clear")).startswith("Invalidated are 1 fragment and ")
+        assert told(post("clear")).startswith("Invalidated: 1 fragment and ")
         assert [entry[0] for entry in logged()] == ["all fragments"]
         assert not shows("library.greeting", "Nina", renders)
         assert caches[cache_alias].get("another-site") == b"1"
@@ -145,7 +145,7 @@ class TestMistakes:
             ({"fragment": "library.greeting", "scope": "one"}, "misses 'name'"),
             (
                 {"fragment": "library.greeting", "scope": "one", "arguments": "a b"},
-                "takes 1 arguments, not 2",
+                "takes 1 argument, not 2",
             ),
             (
                 {"fragment": "library.greeting", "scope": "all", "arguments": "Nina"},
@@ -230,15 +230,15 @@ class TestWarming:
     def test_without_a_queue_it_is_done_within_the_request(
         self, cache_alias: str, words: Fragment, renders: list[Any]
     ) -> None:
-        said = "library.word: 2 planned, 0 fresh, 2 stored."
+        said = "Of library.word: 2 planned, 0 fresh, 2 stored."
         assert told(post("warm", fragment="library.word")) == said
-        assert logged() == [("library.word", f"Warmed: {said}")]
+        assert logged() == [("library.word", f"Warmed. {said}")]
         run = WarmRun.objects.get()
         assert (run.status, run.options["labels"]) == ("ok", ["library.word"])
         assert shows("library.word", "a", renders)
 
         again = told(post("warm", fragment="library.word"))
-        assert again == "library.word: 2 planned, 2 fresh, 0 stored."
+        assert again == "Of library.word: 2 planned, 2 fresh, 0 stored."
         assert len(renders) == 2
 
     @any_cache
@@ -358,6 +358,14 @@ class TestWho:
             ways = ("instance", "warm", "invalidate")
             found = {way for way in ways if f"{address(way)}?fragment=library.word" in shown}
             assert found == links
+
+    def test_what_clears_stands_last_among_the_links(
+        self, cache_alias: str, words: Fragment
+    ) -> None:
+        permissions = ("view_fragmentcache", "view_warmrun", "clear_fragments")
+        shown = staff(*permissions).get(address("instance"))
+        labels = [str(link.label) for link in shown.context["links"]]
+        assert labels == ["Overview", "Instance", "Servers", "Warm runs", "Clear all"]
 
     def test_who_may_look_comes_back_to_the_overview_and_others_to_the_index(
         self, cache_alias: str, words: Fragment

@@ -63,7 +63,7 @@ class TestMistakes:
         [
             ({"fragment": "library.greting"}, "Did you mean 'library.greeting'?"),
             ({"fragment": ""}, "This field is required."),
-            ({"fragment": "library.greeting"}, "misses 'name'"),
+            ({"fragment": "library.greeting", "arguments": ""}, "misses 'name'"),
             ({"fragment": "library.greeting", "arguments": "nam=x"}, "Did you mean 'name'?"),
             ({"fragment": "library.artist_card", "arguments": "twelve"}, "is not a primary key"),
             ({"fragment": "library.artist_card", "arguments": "\0"}, "Null characters"),
@@ -91,6 +91,13 @@ class TestMistakes:
         assert answer.status_code == 200
         assert said in html.unescape(text_of(answer))
         assert look("preview", **query).status_code == 404
+
+    def test_who_has_not_been_asked_for_arguments_is_not_told_that_they_miss(
+        self, cache_alias: str, greeting: Fragment
+    ) -> None:
+        page = text_of(look(fragment="library.greeting"))
+        assert "misses" not in page
+        assert "What is stored" not in page
 
     def test_what_the_sites_own_code_raises_is_told(
         self, cache_alias: str, declare: Any, templates: Any, caplog: pytest.LogCaptureFixture
@@ -187,3 +194,13 @@ class TestWho:
         client = staff("view_fragmentcache", "invalidate_fragments")
         page = client.get(address("instance", **query)).content.decode()
         assert link in page
+
+    def test_what_is_found_by_its_version_alone_is_not_offered_to_be_invalidated(
+        self, cache_alias: str, artist_card: Fragment
+    ) -> None:
+        artist = Artist.objects.create(name="Nina")
+        client = staff("view_fragmentcache", "invalidate_fragments")
+        query = {"fragment": "library.artist_card", "arguments": str(artist.pk)}
+        answer = client.get(address("instance", **query))
+        assert answer.context["explanation"] is not None
+        assert answer.context["invalidate"] == ""

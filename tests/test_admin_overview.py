@@ -375,6 +375,12 @@ class TestAFragment:
         ):
             assert said in shown
 
+    def test_a_chart_of_nothing_says_so(self, superuser: Client) -> None:
+        count("a", **{Event.HIT: 40, Miss.COLD: 0, Miss.NEW_VERSION: 0})
+        shown = html(superuser, fragment_page("a"))
+        assert 'aria-label="Misses: none."' in shown
+        assert shown.count('<li class="fc-none">none</li>') == 1
+
     def test_has_charts_and_their_numbers_as_a_table(self, superuser: Client) -> None:
         count("shop.price", ago=5 * HOUR, **{Event.HIT: 40})
         count("shop.price", ago=3 * HOUR, **{Event.HIT: 10, Miss.GUARD: 5})

@@ -276,6 +276,14 @@ class TestPermissions:
         )
 
 
+def test_a_table_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = staff("view_warmrun")
+    monkeypatch.setattr(WarmRun._meta, "db_table", "nowhere")
+    answer = client.get(url("changelist"))
+    assert answer.status_code == 503
+    assert "`manage.py migrate fragcache` makes it." in answer.content.decode()
+
+
 def test_checks_find_nothing_wrong_with_it() -> None:
     found = checks.run_checks()
     assert [message for message in found if "fragcache" in str(message.obj)] == []

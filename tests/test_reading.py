@@ -397,7 +397,7 @@ class TestMistakes:
         ("args", "kwargs", "error", "message"),
         [
             ((), {}, InvalidArguments, r"library\.artist_card\(artist\) misses 'artist'\."),
-            ((1, 2), {}, InvalidArguments, r"takes 1 arguments, not 2: \(1, 2\)"),
+            ((1, 2), {}, InvalidArguments, r"takes 1 argument, not 2: \(1, 2\)"),
             ((1,), {"artits": 1}, InvalidArguments, "no parameter 'artits'. Did you mean 'artist'"),
             ((1,), {"artist": 1}, InvalidArguments, "got 'artist' twice"),
             (("Nina",), {}, InvalidArguments, "'Nina' is not a primary key of its model"),

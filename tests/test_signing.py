@@ -187,6 +187,7 @@ class TestChecks:
         assert self.found(SECRET_KEYS=["Ed25519-public:x"]) == ["fragcache.E004"]
         assert self.found(API_KEYS=[PUBLIC_KEY]) == ["fragcache.E004"]
 
+    @pytest.mark.usefixtures("source")  # with a fragment, its cache is looked at too
     def test_is_among_the_checks(self, settings: Any) -> None:
         settings.FRAGCACHE = {"SECRET_KEYS": [PUBLIC_KEY]}
         assert "fragcache.E014" in [message.id for message in run_checks()]

@@ -57,7 +57,7 @@ def _warm(form: FragmentForm) -> Done:
     fragment = form.cleaned_data["fragment"]
     done = warming.warm(fragment)
     level = messages.SUCCESS if done.is_complete else messages.WARNING
-    return Done(done.text, fragment.name, f"Warmed: {done.text}", level)
+    return Done(done.text, fragment.name, f"Warmed. {done.text}", level)
 
 
 def _invalidate(form: InvalidateForm) -> Done:
@@ -69,14 +69,14 @@ def _invalidate(form: InvalidateForm) -> Done:
     invalidation.invalidate(fragment, *form.args, **form.kwargs)
     given = form.cleaned_data["arguments"]
     about = f"{fragment.name} {given}".rstrip()
-    return Done(_("%(name)s is invalidated.") % {"name": about}, about, "Invalidated.")
+    return Done(_("Invalidated: %(name)s.") % {"name": about}, about, "Invalidated.")
 
 
 def _clear(form: ClearForm) -> Done:
     fragments, blocks = clearing.clear(purge=form.cleaned_data["purge"])
     said = ngettext("%(number)d fragment", "%(number)d fragments", fragments)
     more = ngettext("%(number)d name of blocks", "%(number)d names of blocks", blocks)
-    text = _("Invalidated are %(fragments)s and %(blocks)s.") % {
+    text = _("Invalidated: %(fragments)s and %(blocks)s.") % {
         "fragments": said % {"number": fragments},
         "blocks": more % {"number": blocks},
     }

@@ -37,8 +37,15 @@ def show_instance(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpRespon
     """Explain the instance that the address names, and show it in a frame."""
     form = InstanceForm(request.GET if "fragment" in request.GET else None, request)
     explanation = _explained(form) if form.is_valid() else None
+    if "arguments" not in request.GET:
+        form.errors.pop("arguments", None)  # who comes from a fragment's page was not asked yet
     has_preview = explanation is not None and _is_html(explanation)
-    may_invalidate = request.user.has_perm("fragcache.invalidate_fragments")
+    # A single instance that is found by its version alone cannot be invalidated.
+    may_invalidate = (
+        explanation is not None
+        and form.cleaned_data["fragment"].is_stamped
+        and request.user.has_perm("fragcache.invalidate_fragments")
+    )
     return shown(
         admin,
         request,

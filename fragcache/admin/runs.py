@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -74,6 +75,19 @@ class WarmRunAdmin(Admin):
         locks = Locks()
         found = self.get_queryset(request).filter(pk__in=asked)
         return JsonResponse({"runs": {str(run.pk): _told(run, locks) for run in found}})
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().changelist_view(request, extra_context)
+        except DatabaseError as error:
+            said = str(error).strip().partition("\n")[0]
+            text = (
+                f"The runs cannot be read: {said}. If the table is missing, `manage.py migrate "
+                "fragcache` makes it."
+            )
+            return HttpResponse(f"{text}\n", status=503, content_type="text/plain; charset=utf-8")
 
     def get_list_display(self, request: HttpRequest) -> list[str | Column]:
         locks = Locks()  # asked once for all rows

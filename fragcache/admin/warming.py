@@ -95,7 +95,7 @@ def _told(fragment: Fragment, report: Report) -> str:
         "fresh": totals.fresh,
         "stored": totals.stored,
     }
-    text = _("%(name)s: %(planned)d planned, %(fresh)d fresh, %(stored)d stored.") % counts
+    text = _("Of %(name)s: %(planned)d planned, %(fresh)d fresh, %(stored)d stored.") % counts
     if report.status is Status.INCOMPLETE:
         more = _(
             "The %(seconds)d seconds are used up: %(left)d that are missing or stale are left, and "

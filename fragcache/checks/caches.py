@@ -16,7 +16,7 @@ from django.core.checks import Warning as CheckWarning
 from fragcache import axes, conf, registry
 from fragcache.backends.generic import adapt
 from fragcache.declarations import Fragment
-from fragcache.exceptions import KeyTooLong
+from fragcache.exceptions import ExtraMissing, KeyTooLong, WrongKey
 from fragcache.keys import fit
 from fragcache.store import store
 from fragcache.suggestions import did_you_mean
@@ -97,6 +97,8 @@ def _check_alias(alias: str, fragments: Sequence[Fragment]) -> Iterator[CheckMes
         fit("x" * 1000, store(alias).room)
     except KeyTooLong as error:
         yield Error(f"The cache alias {alias!r}: {error}", id="fragcache.E010")
+    except (WrongKey, ExtraMissing):
+        pass  # check_settings tells, once for all aliases
 
 
 _RECOMMENDED: Final = (

@@ -36,6 +36,18 @@ CONTRAST = """name => {
 }"""
 
 
+#: Of a fragment with a long name, whose times are as wide as they get.
+LONG_CELLS = """() => {
+    document.querySelector("#main").classList.add("shifted");
+    const row = document.querySelector(".fc-fragments tbody tr");
+    row.querySelector("th a").textContent = "courses.a_fragment_of_a_long_name";
+    row.querySelectorAll("td")[0].querySelector("span").textContent = "25,000";
+    row.querySelectorAll("td")[3].textContent = "1.92 ms · 6.66 ms";
+    row.querySelectorAll("td")[4].textContent = "37.7 s · 46.1 s";
+    row.querySelectorAll("td")[6].textContent = "-48.6 ms";
+}"""
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_pages_hold_under_a_strict_policy_in_each_width_and_colour(
@@ -67,6 +79,14 @@ def test_no_width_has_to_be_scrolled_sideways(tab: Tab) -> None:
             if tab.overflow:
                 too_wide[width] = tab.overflow
         assert too_wide == {}
+
+
+@pytest.mark.parametrize("width", [1280, 1264, 1024, 768])
+def test_the_table_has_room_beside_the_sidebar(tab: Tab, width: int) -> None:
+    tab.look(width=width)
+    tab.visit(OVERVIEW)
+    tab.page.evaluate(LONG_CELLS)
+    assert tab.overflow == 0
 
 
 def test_the_browser_would_complain(tab: Tab) -> None:

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 
 from fragcache.exceptions import InvalidArguments
 from fragcache.keys import Reference, encode_arguments, encoder_of
+from fragcache.readable import repr_text
 from fragcache.suggestions import did_you_mean
 
 
@@ -240,15 +241,8 @@ class Parameters:
 
 def _readable(value: Any) -> str:
     value = plain(value)
-    text = f"{value.label} {value.pk}" if isinstance(value, Reference) else _repr(value)
+    text = f"{value.label} {value.pk}" if isinstance(value, Reference) else repr_text(value)
     return text if len(text) <= _READABLE else text[: _READABLE - 3] + "..."
-
-
-def _repr(value: Any) -> str:
-    try:
-        return repr(value)
-    except Exception:  # noqa: BLE001 - the site's code; what is said for readers must not fail pages
-        return f"<{type(value).__name__}>"
 
 
 def as_arguments(item: Any) -> tuple[Any, ...]:

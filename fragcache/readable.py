@@ -21,3 +21,11 @@ def size_text(number_of_bytes: int) -> str:
         return f"{number_of_bytes} B"
     size = number_of_bytes / 1_000
     return f"{size:.1f} kB" if size < 1_000 else f"{size / 1_000:.1f} MB"
+
+
+def repr_text(value: object) -> str:
+    """Return a value's repr; the name of its type where the site's code fails at that."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - what is said for readers must not fail pages
+        return f"<{type(value).__name__}>"

@@ -1,4 +1,4 @@
-"""Readable: figures as people say them."""
+"""Readable: figures and values as people say them."""
 
 from __future__ import annotations
 

@@ -265,6 +265,12 @@ def is_following(replica: Server) -> bool:
     return replication_of(replica).get("master_link_status") == "up"
 
 
+def until_replicated(primary: Server, replica: Server) -> None:
+    """Wait until the replica has what its primary has told those that wrote until now."""
+    written = replication_of(primary)["master_repl_offset"]
+    until(lambda: replication_of(replica).get("slave_repl_offset", 0) >= written)
+
+
 def info_of(node: Server) -> dict[str, Any]:
     found: dict[str, Any] = ask(node).execute_command("CLUSTER INFO")
     return found

@@ -19,7 +19,7 @@ from fragcache.warming.locks import Locked, WarmingLock, holder_of
 from fragcache.warming.locks import cache as cache_lock
 from tests.backends import freeze
 from tests.fleet_pages import SharedPages, check_failover
-from tests.fleets import ClusterFleet, ask, until
+from tests.fleets import ClusterFleet, ask, until, until_replicated
 from tests.processes import Server
 from tests.test_redis_cluster import (  # noqa: F401 - fixtures
     ADVANCES,
@@ -78,8 +78,9 @@ class TestLockOfARun:
 
         assert until(lambda: holder_of(store()) is None) <= 6
 
-    def test_outlives_a_failover(self, home: Server) -> None:
+    def test_outlives_a_failover(self, fleet: ClusterFleet, home: Server) -> None:
         with WarmingLock(store()):
+            until_replicated(home, fleet.replica_of(home))
             home.stop(signal.SIGKILL)
             until(lambda: is_answered(store().backend))
             with pytest.raises(Locked), WarmingLock(store()):

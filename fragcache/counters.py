@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Final
@@ -202,8 +202,11 @@ def render_counts(fragment: str, microseconds: Iterable[int]) -> dict[str, int]:
     if fragment not in _rendered:
         _rendered.add(fragment)
         counts |= {Measure.FIRST: 1, Measure.FIRST_US: costs.pop(0)}
-    buckets = Counter(RENDER_BUCKET + str(bucket_of(cost)) for cost in costs)
-    return {**counts, Measure.RENDER_US: sum(costs), **buckets}
+    counts[Measure.RENDER_US] = sum(costs)
+    for cost in costs:
+        bucket = RENDER_BUCKET + str(bucket_of(cost))
+        counts[bucket] = counts.get(bucket, 0) + 1
+    return counts
 
 
 def totals() -> dict[tuple[str, Event], int]:

@@ -21,6 +21,7 @@ from fragcache.reading.early import about_to_end
 from fragcache.reading.entries import Found, find, held, held_by_head, keep_by_head, token_pairs
 from fragcache.reading.fetching import fetch, known_tokens
 from fragcache.reading.noting import Inner
+from fragcache.reading.outages import is_out_of_reach, out_of_reach
 from fragcache.reading.pins import pin
 from fragcache.reading.reasons import reason_of
 from fragcache.reading.result import Lookup
@@ -33,6 +34,8 @@ from fragcache.versions import Version
 
 def look_up(batch: Batch, page: Page) -> Lookup:
     """Return what is held or fetched; where the cache is unavailable, everything is due."""
+    if is_out_of_reach(batch, page):
+        return out_of_reach(batch, page)
     if is_by_version(batch):
         return _by_version(batch, page)
     keys = head_keys(batch)

@@ -1,0 +1,40 @@
+"""Outages: while a cache is left alone, a page makes no key and asks for no version in vain."""
+
+from __future__ import annotations
+
+from fragcache.bubbling import is_recording
+from fragcache.counters import Event, Miss, count
+from fragcache.page import Page
+from fragcache.reading.batch import Batch
+from fragcache.reading.fetching import known_tokens
+from fragcache.reading.noting import Inner
+from fragcache.reading.result import Lookup
+from fragcache.slots import Slot
+
+
+def is_out_of_reach(batch: Batch, page: Page) -> bool:
+    """Whether the cache is left alone, and nothing that is held of it is known to be current.
+
+    A target looks all the same: what it held may be the last that is known to have been good.
+    """
+    if batch.cache.reads.allows() or batch.fragment.is_remote:
+        return False
+    return known_tokens(batch.cache, page, batch.distinct_token_names()) is None
+
+
+def out_of_reach(batch: Batch, page: Page) -> Lookup:
+    """Return a lookup in which everything is due, and nothing may be stored."""
+    count(Event.GUARD_OPEN)
+    nothing: list[None] = [None] * len(batch.items)
+    slots: dict[int, Slot] = {}
+    distinct: dict[str, Slot] = {}
+    for position in range(len(nothing)):
+        slot = batch.slot(position)
+        slot.is_cut_off, slot.why = True, Miss.GUARD
+        slots[position] = distinct.setdefault(slot.base, slot)
+    memory = page.memory(batch.cache.space)
+    if memory.used is not None:
+        memory.used.append((batch, ()))
+    inner = Inner(nothing, nothing, nothing) if is_recording() else None
+    events = {Event.HIT: 0, Event.MISSING: len(nothing)}
+    return Lookup([*nothing], events, slots, inner=inner)

@@ -32,10 +32,13 @@ class Wanted:
     #: Names of tokens.
     names: dict[Any, None] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        return bool(self.entries or self.heads or self.names)
+
     def add(self, other: Wanted) -> None:
-        self.entries |= other.entries
-        self.heads |= other.heads
-        self.names |= other.names
+        self.entries = self.entries | other.entries
+        self.heads = self.heads | other.heads
+        self.names = self.names | other.names
 
 
 @dataclass(slots=True)

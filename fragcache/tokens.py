@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Kind
@@ -77,18 +78,33 @@ class Tokens:
         return self._known_since[name] <= began or token.moment + CLOCK_MARGIN_US <= began_at
 
 
-def keys_of(store: Store, names: Iterable[TokenName]) -> dict[TokenName, list[str]]:
+def keys_of(store: Store, names: Iterable[TokenName]) -> dict[TokenName, Sequence[str]]:
     """Return the keys of all copies of each token."""
-    copies = range(store.backend.token_copies)
-    return {
-        name: [token_key(name.fragment, name.arguments, copy, store.room) for copy in copies]
-        for name in names
-    }
+    copies, room = store.token_copies, store.room
+    return {name: _keys_of(name, copies, room) for name in names}
+
+
+def intact(
+    store: Store,
+    keys: Mapping[TokenName, Sequence[str]],
+    stored: Mapping[str, bytes],
+    found: Mapping[str, Entry],
+    read: float,
+) -> Tokens | None:
+    """Return what ``settle`` would, None where it would have to write."""
+    seen = {}
+    for name, copies in keys.items():
+        entries = [found[key] for key in copies if key in found and store.seals_like(stored[key])]
+        tokens = [Token.from_entry(entry) for entry in entries if entry.kind == Kind.TOKEN]
+        if len(tokens) < len(copies) or len({token.identity for token in tokens}) != 1:
+            return None
+        seen[name] = tokens[0]
+    return Tokens(seen, _memory.note(store.space, seen, read))
 
 
 def settle(
     store: Store,
-    keys: Mapping[TokenName, list[str]],
+    keys: Mapping[TokenName, Sequence[str]],
     stored: Mapping[str, bytes],
     found: Mapping[str, Entry],
     read: float,
@@ -173,6 +189,11 @@ def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) ->
 _memory = Memory()
 
 
+@lru_cache(maxsize=4096)
+def _keys_of(name: TokenName, copies: int, room: int) -> Sequence[str]:
+    return [token_key(name.fragment, name.arguments, copy, room) for copy in range(copies)]
+
+
 def _highest(copies: Iterable[str], found: Mapping[str, Entry]) -> Token | None:
     entries = (found[key] for key in copies if key in found)
     tokens = [Token.from_entry(entry) for entry in entries if entry.kind == Kind.TOKEN]
@@ -210,7 +231,7 @@ def _intact_since(
 
 
 def _create(
-    store: Store, keys: Mapping[TokenName, list[str]]
+    store: Store, keys: Mapping[TokenName, Sequence[str]]
 ) -> tuple[dict[TokenName, Token], dict[TokenName, Token]]:
     """Return the tokens made here, and those that others made first."""
     moment = now()
@@ -233,7 +254,7 @@ def _create(
 
 def _fill_gaps(
     store: Store,
-    keys: Mapping[TokenName, list[str]],
+    keys: Mapping[TokenName, Sequence[str]],
     stored: Mapping[str, bytes],
     found: Mapping[str, Entry],
     tokens: Mapping[TokenName, Token],
@@ -258,7 +279,7 @@ def _fill_gaps(
 
 
 def _advance(
-    store: Store, keys: Mapping[TokenName, list[str]], written: Mapping[str, Entry]
+    store: Store, keys: Mapping[TokenName, Sequence[str]], written: Mapping[str, Entry]
 ) -> set[str]:
     stayed: set[str] = set()
     for life, part in _by_life(keys, written):
@@ -267,7 +288,7 @@ def _advance(
 
 
 def _by_life(
-    keys: Mapping[TokenName, list[str]], written: Mapping[str, Entry]
+    keys: Mapping[TokenName, Sequence[str]], written: Mapping[str, Entry]
 ) -> Iterator[tuple[float | None, dict[str, Entry]]]:
     """Yield what is written of fragments' tokens, then of stamps, with the seconds it is kept."""
     stamps = {key for name, copies in keys.items() if name.arguments is not None for key in copies}

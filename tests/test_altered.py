@@ -53,6 +53,19 @@ class TestAltered:
         assert tried > 100_000
         print(f"{tried} mutations")
 
+    def test_a_token_that_was_believed_before(self, cache_alias: str, site: Site) -> None:
+        site.live()
+        stored = site.stored()
+        key = next(key for key in stored if kind_of(key) == "token")
+        data = stored[key]
+        for _time in range(2):
+            assert store().open_tokens({key: data}) == store().open_many({key: data}) != {}
+        elsewhere = key.replace("#0", "#1")
+        altered = data[:-1] + bytes([data[-1] ^ 1])
+        assert store().open_tokens({elsewhere: data}) == {}
+        assert store().open_tokens({key: altered}) == {}
+        assert store().open_tokens({key: altered, elsewhere: data}) == {}
+
     @any_cache
     def test_every_length_and_every_other_key(
         self, cache_alias: str, site: Site, settings: Any

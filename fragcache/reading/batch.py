@@ -36,6 +36,7 @@ class Batch:
     #: The items, where they are rows that carry all that their keys are made of.
     rows: Rows | None
     _arguments: Sequence[str] | None = None
+    _token_names: dict[TokenName, None] | None = None
 
     @classmethod
     def of(
@@ -106,6 +107,11 @@ class Batch:
 
     def distinct_token_names(self) -> dict[TokenName, None]:
         """Return the token names of all instances, and of what templates show within, once each."""
+        if self._token_names is None:
+            self._token_names = self._distinct_token_names()
+        return self._token_names
+
+    def _distinct_token_names(self) -> dict[TokenName, None]:
         names = {self.fragment.token_name: None}
         if self.fragment.is_stamped:  # optimisation: else they share one
             positions = range(len(self.items))

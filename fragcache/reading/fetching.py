@@ -7,7 +7,7 @@ it wishes for comes along with what it needs first.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from fragcache import conf, tokens
@@ -29,8 +29,10 @@ PAGE_TRUST: Final = 1.0
 def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
     """Bring entries and heads into the page's memory; return the tokens, None without the cache."""
     memory = page.memory(cache.space)
-    wishes, memory.wishes = memory.wishes, Wanted()
-    wanted.add(wishes)
+    wishes = memory.wishes
+    if wishes:
+        memory.wishes = Wanted()
+        wanted.add(wishes)
     for key in memory.pinned & wanted.heads.keys():
         del wanted.heads[key]
     token_keys = tokens.keys_of(cache, wanted.names)
@@ -39,6 +41,7 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
     stored = reading(cache, None, cache.fetch_many, [*wanted.entries, *wanted.heads, *of_tokens])
     if stored is None:
         return None
+    stored_tokens = {key: stored.pop(key) for key in of_tokens if key in stored}
     found = cache.open_many(stored)
     if len(found) < len(stored):
         memory.unbelieved |= cache.unbelieved(stored.keys() - found.keys(), stored)
@@ -47,7 +50,7 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
         head = found.get(key)
         memory.heads[key] = head if head is not None and head.kind == Kind.HEAD else None
     _wish_for_entries(cache, memory, wishes)
-    return _settled(cache, token_keys, stored, found, began)
+    return _settled(cache, token_keys, stored_tokens, began)
 
 
 def fetch_record(cache: Store, key: str, names: Iterable[TokenName]) -> Entry | None:
@@ -58,18 +61,21 @@ def fetch_record(cache: Store, key: str, names: Iterable[TokenName]) -> Entry | 
     stored = reading(cache, None, cache.fetch_many, [key, *of_tokens])
     if stored is None:
         return None
-    found = cache.open_many(stored)
-    _settled(cache, token_keys, stored, found, began)
-    return found.get(key)
+    record = {key: stored.pop(key)} if key in stored else {}
+    _settled(cache, token_keys, stored, began)
+    return cache.open_many(record).get(key)
 
 
 def _settled(
     cache: Store,
-    token_keys: dict[TokenName, list[str]],
+    token_keys: Mapping[TokenName, Sequence[str]],
     stored: Mapping[str, bytes],
-    found: Mapping[str, Entry],
     began: float,
 ) -> Tokens:
+    found = cache.open_tokens(stored)
+    intact = tokens.intact(cache, token_keys, stored, found, began)
+    if intact is not None:  # optimisation: as nearly always, nothing has to be written
+        return intact
     settled = writing(cache, None, tokens.settle, cache, token_keys, stored, found, began)
     if settled is not None:
         return settled

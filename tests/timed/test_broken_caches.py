@@ -13,8 +13,8 @@ import pytest
 from django.core.cache import caches
 from django.template import engines
 
-from fragcache import Fragment, get_fragment, get_fragments
-from fragcache.counters import Event
+from fragcache import Fragment, counters, get_fragment, get_fragments
+from fragcache.counters import Event, Miss
 from fragcache.entry import Field, Kind, pack_fields
 from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, happened, in_request, without_local_cache
@@ -62,6 +62,27 @@ class TestDown:
         with in_request(), django_assert_num_queries(0):
             for artist in artists:
                 get_fragment(artist_card, artist)
+
+    def test_once_it_is_left_alone_versions_are_not_asked_for_in_vain(
+        self,
+        down: str,
+        artist_card: Fragment,
+        artists: list[Artist],
+        django_assert_num_queries: Any,
+    ) -> None:
+        keys = [artist.pk for artist in artists]
+        gone = max(keys) + 1
+        with in_request(), django_assert_num_queries(2):  # of versions, and of rows
+            get_fragments(artist_card, keys)
+        store().reads.fail(was_waited_for=True)
+        with in_request(), django_assert_num_queries(1):
+            shown = get_fragments(artist_card, [*keys, gone, keys[0]], default="none")
+
+        assert shown == ["<b>Nina</b>", "<b>Ella</b>", "none", "<b>Nina</b>"]
+        assert happened(Event.GUARD_OPEN) == 1
+        assert happened(Event.MISSING, "library.artist_card") == 2 + 4
+        reasons = [sheet.get(Miss.GUARD, 0) for sheet in counters.sheets().values()]
+        assert sum(reasons) == 2 + 4
 
     def test_fragments_without_version_are_rendered(self, down: str, greeting: Fragment) -> None:
         assert get_fragment(greeting, "you") == "Hello you"

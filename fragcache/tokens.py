@@ -2,8 +2,7 @@
 
 An entry is stored only under tokens that were known before the data it shows was read, that is
 before the request began: an invalidation in between must not be undone by a render that began
-with the old data. Several copies of a token lie under keys that hash to different nodes; the
-highest counts, so that a lost node blanks no name and a returning one revives nothing.
+with the old data.
 """
 
 from __future__ import annotations
@@ -11,22 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Kind
-from fragcache.exceptions import CacheUnavailable, InvalidationFailed
-from fragcache.keys import token_key
+from fragcache.exceptions import InvalidationFailed
 from fragcache.page import Page, now
 from fragcache.records import Token, token_moments, token_pair
 from fragcache.store import Store
+from fragcache.token_copies import advance, by_life, fill_gaps, highest_of, keys_of
 from fragcache.token_memory import Memory, TokenName
 
 #: The clocks of two machines are assumed to differ by less than half of this, in microseconds.
 CLOCK_MARGIN_US: Final = 2 * FUTURE_TOLERANCE_US
-#: Seconds that a stamp is kept, so that no cache fills with those of arguments that visitors made
-#: up. Its successor is later than any before, so that its end costs renders, never truth.
-STAMP_LIFE: Final = 30 * 86_400
 
 
 @dataclass(slots=True)
@@ -78,12 +73,6 @@ class Tokens:
         return self._known_since[name] <= began or token.moment + CLOCK_MARGIN_US <= began_at
 
 
-def keys_of(store: Store, names: Iterable[TokenName]) -> dict[TokenName, Sequence[str]]:
-    """Return the keys of all copies of each token."""
-    copies, room = store.token_copies, store.room
-    return {name: _keys_of(name, copies, room) for name in names}
-
-
 def intact(
     store: Store,
     keys: Mapping[TokenName, Sequence[str]],
@@ -119,11 +108,11 @@ def settle(
     Raises:
         CacheUnavailable: a token is absent and cannot be written.
     """
-    highest = {name: _highest(copies, found) for name, copies in keys.items()}
+    highest = {name: highest_of(copies, found) for name, copies in keys.items()}
     seen = {name: token for name, token in highest.items() if token is not None}
     if not (may_write and store.is_writable):
         return Tokens(seen, _memory.note(store.space, seen, read))
-    _fill_gaps(store, keys, stored, found, seen)
+    fill_gaps(store, keys, stored, found, seen)
     if len(seen) == len(keys):
         return Tokens(seen, _memory.note(store.space, seen, read))
     absent = {name: keys[name] for name in keys if name not in seen}
@@ -163,13 +152,13 @@ def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) ->
     found = store.read_many(key for copies in keys.values() for key in copies)
     moment = now()
     successors = {
-        name: (_highest(copies, found) or Token.first(0)).successor(moment, purge=purge)
+        name: (highest_of(copies, found) or Token.first(0)).successor(moment, purge=purge)
         for name, copies in keys.items()
     }
     written = {
         key: successors[name].sealed_form() for name, copies in keys.items() for key in copies
     }
-    stayed = _advance(store, keys, written)
+    stayed = advance(store, keys, written)
     # Later tokens of another process in their place invalidate as well; anything else there is
     # a cache that takes no writes.
     there = store.read_many(stayed)
@@ -187,17 +176,6 @@ def replace(store: Store, names: Iterable[TokenName], *, purge: bool = False) ->
 
 
 _memory = Memory()
-
-
-@lru_cache(maxsize=4096)
-def _keys_of(name: TokenName, copies: int, room: int) -> Sequence[str]:
-    return [token_key(name.fragment, name.arguments, copy, room) for copy in range(copies)]
-
-
-def _highest(copies: Iterable[str], found: Mapping[str, Entry]) -> Token | None:
-    entries = (found[key] for key in copies if key in found)
-    tokens = [Token.from_entry(entry) for entry in entries if entry.kind == Kind.TOKEN]
-    return max(tokens, key=lambda token: token.identity, default=None)
 
 
 def _intact_since(
@@ -218,7 +196,7 @@ def _intact_since(
         if witness is None:
             return 0.0
         copies = keys_of(store, [witness])[witness]
-        token = _highest(copies, store.read_many(copies))
+        token = highest_of(copies, store.read_many(copies))
         seen = {witness: token} if token else {}
     wall = now() - CLOCK_MARGIN_US
     stood = (
@@ -238,60 +216,15 @@ def _create(
     made = {name: Token.first(moment) for name in keys}
     written = {key: made[name].sealed_form() for name, copies in keys.items() for key in copies}
     stayed: set[str] = set()
-    for life, part in _by_life(keys, written):
+    for life, part in by_life(keys, written):
         stayed |= store.add_many(part, life)
     there = store.read_many(stayed) if stayed else {}
     not_believed = {key: written[key] for key in stayed - there.keys()}
-    for life, part in _by_life(keys, not_believed):
+    for life, part in by_life(keys, not_believed):
         store.write_many(part, life)
     others = {}
     for name, copies in keys.items():
-        if token := _highest(copies, there):
+        if token := highest_of(copies, there):
             others[name] = token
             del made[name]
     return made, others
-
-
-def _fill_gaps(
-    store: Store,
-    keys: Mapping[TokenName, Sequence[str]],
-    stored: Mapping[str, bytes],
-    found: Mapping[str, Entry],
-    tokens: Mapping[TokenName, Token],
-) -> None:
-    """Write tokens where a copy is absent, lower, or sealed with a key that is to go."""
-    gaps = {
-        key: token.sealed_form()
-        for name, token in tokens.items()
-        for key in keys[name]
-        if key not in found
-        or Token.from_entry(found[key]).identity != token.identity
-        or not store.seals_like(stored[key])
-    }
-    if gaps:
-        try:
-            _advance(store, keys, gaps)
-        except CacheUnavailable as error:
-            # The node that lacks it is down: the other copies count, and what is absent
-            # altogether can be made.
-            if not error.is_refusal:
-                raise
-
-
-def _advance(
-    store: Store, keys: Mapping[TokenName, Sequence[str]], written: Mapping[str, Entry]
-) -> set[str]:
-    stayed: set[str] = set()
-    for life, part in _by_life(keys, written):
-        stayed |= store.advance_many(part, life)
-    return stayed
-
-
-def _by_life(
-    keys: Mapping[TokenName, Sequence[str]], written: Mapping[str, Entry]
-) -> Iterator[tuple[float | None, dict[str, Entry]]]:
-    """Yield what is written of fragments' tokens, then of stamps, with the seconds it is kept."""
-    stamps = {key for name, copies in keys.items() if name.arguments is not None for key in copies}
-    for life, chosen in ((None, written.keys() - stamps), (STAMP_LIFE, written.keys() & stamps)):
-        if chosen:
-            yield life, {key: written[key] for key in chosen}

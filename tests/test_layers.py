@@ -20,7 +20,7 @@ LAYERS: dict[str, str] = {
     "values": "keys entry histograms readable signing",
     "storage": (
         "backends breaker counters databases deadline guard holed leases local page probing "
-        "records store token_memory tokens transactions"
+        "records store token_copies token_memory tokens transactions"
     ),
     "declared": (
         "arguments axes collections declarations digests items "

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 
-from fragcache import page, tokens
+from fragcache import page, token_copies, tokens
 from fragcache.store import store
 from fragcache.token_memory import TokenName
 from tests.fixtures import Clock, RoundTrips, any_cache, elsewhere
@@ -23,7 +23,7 @@ def read(*names: TokenName) -> tokens.Tokens:
 
 def lose(*names: TokenName) -> None:
     store().delete_many(
-        [key for copies in tokens.keys_of(store(), names).values() for key in copies]
+        [key for copies in token_copies.keys_of(store(), names).values() for key in copies]
     )
 
 

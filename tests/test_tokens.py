@@ -15,6 +15,7 @@ from fragcache import (
     InvalidationFailed,
     get_fragment,
     invalidate_all,
+    token_copies,
     tokens,
 )
 from fragcache.page import now
@@ -31,7 +32,7 @@ SECOND = 1_000_000
 
 
 def keys() -> list[str]:
-    return tokens.keys_of(store(), [NAME])[NAME]
+    return token_copies.keys_of(store(), [NAME])[NAME]
 
 
 def current() -> Token:
@@ -63,7 +64,7 @@ class TestMaking:
 
         def reader() -> None:
             cache = store()
-            names = tokens.keys_of(cache, [NAME])
+            names = token_copies.keys_of(cache, [NAME])
             nothing = cache.fetch_many(names[NAME])
             ready.wait(5)
             found.append(tokens.settle(cache, names, nothing, {}, time.monotonic()).current[NAME])

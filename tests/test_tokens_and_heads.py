@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 
-from fragcache import Fragment, get_fragment, invalidate, invalidate_all, registry, tokens
+from fragcache import (
+    Fragment,
+    get_fragment,
+    invalidate,
+    invalidate_all,
+    registry,
+    token_copies,
+)
 from fragcache.counters import Event
 from fragcache.entry import Entry, Kind
 from fragcache.keys import manifest_key
@@ -143,7 +150,7 @@ def token_keys() -> list[str]:
     """Return the keys of the fragment's token and of the stamp of "you"."""
     encoded = registry.get(NAME).parameters.instance(("you",)).encoded
     names = [TokenName(NAME), TokenName(NAME, encoded)]
-    return [key for copies in tokens.keys_of(store(), names).values() for key in copies]
+    return [key for copies in token_copies.keys_of(store(), names).values() for key in copies]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from fragcache import conf, tokens
+from fragcache import conf, token_copies, tokens
 from fragcache.bubbling import is_recording
 from fragcache.entry import Entry, Kind
 from fragcache.guard import reading, writing
@@ -35,7 +35,7 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
         wanted.add(wishes)
     for key in memory.pinned & wanted.heads.keys():
         del wanted.heads[key]
-    token_keys = tokens.keys_of(cache, wanted.names)
+    token_keys = token_copies.keys_of(cache, wanted.names)
     of_tokens = [key for copies in token_keys.values() for key in copies]
     began = time.monotonic()
     stored = reading(cache, None, cache.fetch_many, [*wanted.entries, *wanted.heads, *of_tokens])
@@ -55,7 +55,7 @@ def fetch(cache: Store, page: Page, wanted: Wanted) -> Tokens | None:
 
 def fetch_record(cache: Store, key: str, names: Iterable[TokenName]) -> Entry | None:
     """Return one believed record; tokens come along, and are known for a while."""
-    token_keys = tokens.keys_of(cache, names)
+    token_keys = token_copies.keys_of(cache, names)
     of_tokens = [key for copies in token_keys.values() for key in copies]
     began = time.monotonic()
     stored = reading(cache, None, cache.fetch_many, [key, *of_tokens])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from fragcache import tokens
+from fragcache import token_copies, tokens
 from fragcache.declarations import Fragment
 from fragcache.dependencies import unpack
 from fragcache.entry import Entry, Field, Kind
@@ -51,7 +51,7 @@ def read(fragment: Fragment, cache: Store, slots: Sequence[Slot]) -> list[Stored
     room = cache.room
     head_keys = [head_key(slot.base, slot.digest, room) for slot in slots]
     names = [token_names(fragment, slot.instance.encoded) for slot in slots]
-    token_keys = tokens.keys_of(cache, dict.fromkeys(itertools.chain.from_iterable(names)))
+    token_keys = token_copies.keys_of(cache, dict.fromkeys(itertools.chain.from_iterable(names)))
     own = [entry_key(slot.base, slot.suffix, room) for slot in slots if slot.version]
     began = time.monotonic()
     fetched = cache.fetch_many(

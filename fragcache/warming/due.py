@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final
 
-from fragcache import page, tokens
+from fragcache import page, token_copies, tokens
 from fragcache.declarations import Fragment
 from fragcache.entry import Entry, Field, Kind
 from fragcache.keys import entry_key, head_key, suffix
@@ -96,7 +96,7 @@ def _read_heads(
     room = cache.room
     head_keys = [head_key(slot.base, slot.digest, room) for slot in slots]
     names = _token_names(fragment, slots)
-    token_keys = tokens.keys_of(cache, dict.fromkeys(itertools.chain.from_iterable(names)))
+    token_keys = token_copies.keys_of(cache, dict.fromkeys(itertools.chain.from_iterable(names)))
     wanted = [*head_keys, *itertools.chain.from_iterable(token_keys.values())]
     began = time.monotonic()
     stored = cache.fetch_many(wanted)

@@ -13,7 +13,15 @@ from typing import Any
 
 import pytest
 
-from fragcache import CacheUnavailable, Fragment, get_fragment, invalidate, invalidate_all, tokens
+from fragcache import (
+    CacheUnavailable,
+    Fragment,
+    get_fragment,
+    invalidate,
+    invalidate_all,
+    token_copies,
+    tokens,
+)
 from fragcache.backends.memcached_fleet import Fleet
 from fragcache.counters import Event
 from fragcache.records import Token
@@ -145,7 +153,7 @@ def show() -> None:
 
 def keys(change: Any) -> list[str]:
     name = NAMES[change]
-    return tokens.keys_of(store(), [name])[name]
+    return token_copies.keys_of(store(), [name])[name]
 
 
 def current(change: Any) -> Token:

@@ -30,9 +30,6 @@ from fragcache.tracing import recording
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: How many tokens of one cache are remembered as they are stored.
-MOST_BELIEVED = 10_000
-
 
 class Store:
     """Sealed values under the keys of one alias of ``settings.CACHES``.
@@ -44,8 +41,8 @@ class Store:
     def __init__(self, alias: str, secrets: Sequence[str], *, read_only: bool) -> None:
         self.alias = alias
         self._ring = Ring(secrets)
-        #: What was believed of tokens, which nearly every page reads: the bytes, and what they say.
-        self._believed: dict[str, tuple[bytes, Entry]] = {}
+        #: What was believed of tokens, by what the server sees of their keys.
+        self.believed: dict[str, tuple[bytes, Entry]] = {}
         self.is_writable = not read_only and self._ring.can_seal
 
     @property
@@ -134,24 +131,6 @@ class Store:
             else:
                 self._complain(key, opened)
         return believed
-
-    def open_tokens(self, stored: Mapping[str, bytes]) -> dict[str, Entry]:
-        """Return what ``open_many`` does, sooner where a value was believed before."""
-        named = {key: self.physical_key(key) for key in stored}
-        known = {
-            key: entry
-            for key, data in stored.items()
-            if (former := self._believed.get(named[key])) is not None
-            and former[0] == data
-            and (entry := former[1])
-        }
-        if len(known) == len(stored):
-            return known
-        opened = self.open_many({key: stored[key] for key in stored.keys() - known.keys()})
-        if len(self._believed) + len(opened) > MOST_BELIEVED:
-            self._believed.clear()
-        self._believed |= {named[key]: (stored[key], entry) for key, entry in opened.items()}
-        return known | opened
 
     def unbelieved(self, keys: Iterable[str], stored: Mapping[str, bytes]) -> dict[str, Event]:
         """Return as what values count that ``open_many`` has left out."""

@@ -20,12 +20,32 @@ from fragcache.token_memory import TokenName
 #: Seconds that a stamp is kept, so that no cache fills with those of arguments that visitors made
 #: up. Its successor is later than any before, so that its end costs renders, never truth.
 STAMP_LIFE: Final = 30 * 86_400
+#: How many copies in one cache are remembered as they are stored.
+MOST_BELIEVED: Final = 10_000
 
 
 def keys_of(store: Store, names: Iterable[TokenName]) -> dict[TokenName, Sequence[str]]:
     """Return the keys of all copies of each token."""
     copies, room = store.token_copies, store.room
     return {name: _keys_of(name, copies, room) for name in names}
+
+
+def opened(store: Store, stored: Mapping[str, bytes]) -> dict[str, Entry]:
+    """Return what ``Store.open_many`` does, sooner where the same bytes were believed before."""
+    # Optimisation: nearly every page reads tokens, and they hardly ever change.
+    names = {key: store.physical_key(key) for key in stored}
+    known = {}
+    for key, data in stored.items():
+        former = store.believed.get(names[key])
+        if former is not None and former[0] == data:
+            known[key] = former[1]
+    if len(known) == len(stored):
+        return known
+    others = store.open_many({key: stored[key] for key in stored.keys() - known.keys()})
+    if len(store.believed) + len(others) > MOST_BELIEVED:
+        store.believed.clear()
+    store.believed |= {names[key]: (stored[key], entry) for key, entry in others.items()}
+    return known | others
 
 
 def highest_of(copies: Iterable[str], found: Mapping[str, Entry]) -> Token | None:

@@ -15,6 +15,7 @@ from fragcache import conf, manifest
 from fragcache.counters import Event
 from fragcache.entry import Entry, Ring, Unsealed
 from fragcache.store import store
+from fragcache.token_copies import opened
 from fragcache.warming import Locked, WarmingLock
 from tests.fixtures import Clock, any_cache, happened, without_local_cache
 from tests.library.models import Artist
@@ -59,12 +60,12 @@ class TestAltered:
         key = next(key for key in stored if kind_of(key) == "token")
         data = stored[key]
         for _time in range(2):
-            assert store().open_tokens({key: data}) == store().open_many({key: data}) != {}
+            assert opened(store(), {key: data}) == store().open_many({key: data}) != {}
         elsewhere = key.replace("#0", "#1")
         altered = data[:-1] + bytes([data[-1] ^ 1])
-        assert store().open_tokens({elsewhere: data}) == {}
-        assert store().open_tokens({key: altered}) == {}
-        assert store().open_tokens({key: altered, elsewhere: data}) == {}
+        assert opened(store(), {elsewhere: data}) == {}
+        assert opened(store(), {key: altered}) == {}
+        assert opened(store(), {key: altered, elsewhere: data}) == {}
 
     @any_cache
     def test_every_length_and_every_other_key(

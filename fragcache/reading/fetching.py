@@ -72,7 +72,7 @@ def _settled(
     stored: Mapping[str, bytes],
     began: float,
 ) -> Tokens:
-    found = cache.open_tokens(stored)
+    found = token_copies.opened(cache, stored)
     intact = tokens.intact(cache, token_keys, stored, found, began)
     if intact is not None:  # optimisation: as nearly always, nothing has to be written
         return intact

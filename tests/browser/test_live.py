@@ -20,6 +20,9 @@ from tests.browser.conftest import Tab
 #: Milliseconds between two looks of the script.
 PAUSE = 3000
 CACHE = "/admin/fragcache/fragmentcache/"
+#: How far each label of a form is from the left of its row, in pixels.
+INDENTS = """[...document.querySelectorAll(".form-row label")].map(label =>
+    label.getBoundingClientRect().left - label.closest(".form-row").getBoundingClientRect().left)"""
 
 
 def outside(call: Callable[[], Any]) -> Any:
@@ -86,3 +89,4 @@ def test_further_pages_hold_in_each_width(tab: Tab, width: int) -> None:
     for page in ("servers/", "warm/", "invalidate/?fragment=library.greeting", "clear/"):
         tab.visit(f"{CACHE}{page}")
         assert (tab.overflow, tab.complaints) == (0, []), page
+        assert [where for where in tab.page.evaluate(INDENTS) if where > 20] == [], page

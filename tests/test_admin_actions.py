@@ -250,6 +250,21 @@ class TestWarming:
         assert get_fragment("library.word", "a") == "a en-us"
 
     @any_cache
+    def test_who_asks_is_told_in_their_language(
+        self, cache_alias: str, words: Fragment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spoken: list[str | None] = []
+
+        def gettext(text: str) -> str:
+            spoken.append(translation.get_language())
+            return text
+
+        monkeypatch.setattr("fragcache.admin.warming._", gettext)
+        with translation.override("de"):
+            post("warm", fragment="library.word")
+        assert spoken == ["de"]
+
+    @any_cache
     def test_it_ends_in_time_and_says_what_is_left(
         self, cache_alias: str, words: Fragment, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -145,6 +145,12 @@ class TestTheTable:
             "hit": "120 V0 z",
         }
 
+    def test_the_filter_keeps_the_order(self, superuser: Client) -> None:
+        count("a")
+        shown = html(superuser, overview("?sort=-hits"))
+        assert '<input type="hidden" name="sort" value="-hits">' in shown
+        assert 'name="sort"' not in html(superuser, overview())
+
     def test_is_filtered_by_name(self, superuser: Client) -> None:
         count("shop.price")
         count("blog.card")
@@ -406,6 +412,33 @@ class TestAFragment:
         shown = text(html(superuser, fragment_page("page.html|sidebar")))
         assert "This process does not know it" in shown
         assert "Warm it" not in shown  # nor could it be found
+
+    def test_a_name_may_be_any_text(self, superuser: Client) -> None:
+        """As those of Jinja2's blocks."""
+        for name in ("two\nlines", "a?b#c%d", "/é/<b>"):
+            count(name)
+        links = re.findall(r'role="rowheader"><a href="([^"]*)"', html(superuser, overview()))
+        titles = [superuser.get(unescape(link)).context["title"] for link in links]
+        assert sorted(titles) == ["/é/<b>", "a?b#c%d", "two\nlines"]
+
+    def test_of_thousands_of_axis_values_those_with_the_most_lookups_are_shown(
+        self, superuser: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("fragcache.admin.fragment.AXES_SHOWN", 2)
+        for number, axes in enumerate("bacd"):
+            count("a", f"tenant=s1:{axes}", **{Event.HIT: 10 * number})
+        shown = html(superuser, fragment_page("a"))
+        assert "The 2 of 4 sets of axis values with the most lookups" in shown
+        assert sorted(re.findall(r"tenant=(\w)", shown)) == ["c", "d"]
+        document = superuser.get(fragment_page("a", "?format=json")).json()
+        assert len(document["rows"]) == 4
+
+    def test_one_of_which_nobody_can_tell_is_not_said_to_be_none(
+        self, superuser: Client, settings: Any
+    ) -> None:
+        settings.FRAGCACHE = {**settings.FRAGCACHE, "STATS": "process"}
+        shown = text(html(superuser, fragment_page("page.html|sidebar")))
+        assert "Nothing is known of what was counted." in shown
 
     def test_one_that_nobody_knows_is_not_found(self, superuser: Client) -> None:
         assert superuser.get(fragment_page("shop.prize")).status_code == 404

@@ -11,7 +11,8 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import register_converter, reverse
+from django.urls.converters import PathConverter
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -57,6 +58,13 @@ class Link(NamedTuple):
     is_here: bool = False
 
 
+class NameConverter(PathConverter):
+    """The name of a fragment, or of a block, which may be any text."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(NameConverter, "fragment_name")
 PAGES: Final[list[Page]] = []
 
 

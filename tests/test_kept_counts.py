@@ -177,6 +177,21 @@ class TestTidying:
         hours = Counts.objects.filter(seconds=3_600)
         assert [hour.began for hour in hours] == [old, old + 3_600]
 
+    def test_makes_one_row_of_a_minute_that_several_processes_have_counted_in(self) -> None:
+        minute = NOW // 60 * 60 - retention.TOGETHER - 60
+        for process in "abc":
+            row(minute, process=process, hits=2)
+            row(minute + 120, process=process, hits=1)  # in which one may still write
+        alone = row(minute - 60, process="a", hits=1)
+
+        for _time in range(2):
+            retention.tidy(NOW)
+            assert hits(3_600) == 3 * 2 + 3 * 1 + 1
+        kept = Counts.objects.filter(began=minute)
+        assert [(one.seconds, len(one.sheets)) for one in kept] == [(60, 1)]
+        assert Counts.objects.filter(began=minute + 120).count() == 3
+        assert alone in Counts.objects.all()
+
     def test_adds_what_comes_late(self) -> None:
         old = (NOW - 5 * 3_600) // 3_600 * 3_600
         row(old, hits=3)

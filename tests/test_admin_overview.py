@@ -413,6 +413,26 @@ class TestAFragment:
         assert "This process does not know it" in shown
         assert "Warm it" not in shown  # nor could it be found
 
+    def test_its_items_are_not_counted(
+        self, superuser: Client, artist_card: Any, artists: Any
+    ) -> None:
+        with CaptureQueriesContext(connection) as queries:
+            html(superuser, fragment_page("library.artist_card"))
+        assert [one["sql"] for one in queries if "library_artist" in one["sql"]] == []
+
+    def test_one_whose_items_cannot_be_listed_says_so(
+        self, superuser: Client, declare: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def items() -> Any:
+            raise LookupError("the shop is away")
+
+        declare("x.html", name="shop.price", items=items)(lambda item: {})
+        count("shop.price")
+        shown = text(html(superuser, fragment_page("shop.price")))
+        assert "LookupError: the shop is away" in shown
+        assert "Lookups 4,000" in shown
+        assert "The declaration of shop.price cannot be shown." in caplog.text
+
     def test_a_name_may_be_any_text(self, superuser: Client) -> None:
         """As those of Jinja2's blocks."""
         for name in ("two\nlines", "a?b#c%d", "/é/<b>"):

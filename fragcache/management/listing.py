@@ -24,7 +24,16 @@ _TAGS: Final = (b"{% cache", b"{%cache")
 
 
 def described_fragment(fragment: Fragment) -> dict[str, Any]:
-    """Return what is declared of a fragment, by column."""
+    """Return what is declared of a fragment, and how much of it is warmed, by column."""
+    return declared_options(fragment) | {"warmed": _extent(fragment)}
+
+
+def declared_options(fragment: Fragment) -> dict[str, Any]:
+    """Return what is declared of a fragment, by column; its items are not counted.
+
+    Raises:
+        Exception: whatever the site's own items() raises.
+    """
     model = fragment.item_model
     paths = fragment.version_paths
     return {
@@ -37,7 +46,6 @@ def described_fragment(fragment: Fragment) -> dict[str, Any]:
         "timeout": fragment.effective_timeout,
         "max_age": fragment.effective_max_age,
         "using": fragment.using,
-        "warmed": _extent(fragment),
     }
 
 

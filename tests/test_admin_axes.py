@@ -71,8 +71,10 @@ def test_one_that_fails_is_told_once_and_breaks_no_page(
     use(kind)
     answer = look(fragment="library.rented", arguments="x")
     [error] = answer.context["form"].non_field_errors()
-    assert re.fullmatch("The axis tenant has failed: LookupError: .* (away|here)", error)
-    assert "The axis 'tenant' has failed." in caplog.text
+    assert re.fullmatch(
+        "The code of the axis tenant has failed: LookupError: .* (away|here)", error
+    )
+    assert "The code of the axis tenant has failed." in caplog.text
     assert look("preview", fragment="library.rented", arguments="x").status_code == 404
 
 

@@ -76,6 +76,8 @@ class ArgumentsForm(FragmentForm):
                 found["fragment"].parameters.instance(self.args, self.kwargs)
             except FragcacheError as error:
                 self.add_error("arguments", str(error))
+            except Exception as error:  # noqa: BLE001 - its items tell the types of arguments
+                self.add_error(None, _told(found["fragment"].name, error))
         return found
 
     @property
@@ -175,8 +177,8 @@ class InstanceForm(ArgumentsForm):
                     self.axis_values[name] = axes.get(name).from_text(text)
                 except ValueError as error:
                     self.add_error(f"{AXIS}{name}", f"{error}.")
-                except Exception as error:  # noqa: BLE001 - the site's code; whoever looks is told
-                    self.add_error(f"{AXIS}{name}", _told(name, error))
+                except Exception as error:  # noqa: BLE001 - likewise
+                    self.add_error(f"{AXIS}{name}", _told(_axis_words(name), error))
         return found
 
     @property
@@ -202,13 +204,13 @@ class InstanceForm(ArgumentsForm):
         return ()
 
     def _add_axis(self, name: str, request: HttpRequest) -> None:
-        """Add the field of an axis, or remember why it has none: axes are the site's own code."""
+        """Add the field of an axis, or remember why it has none."""
         try:
             self.fields[f"{AXIS}{name}"] = _axis_field(name, request)
         except UnknownAxis as error:
             self._problems.append(str(error))
-        except Exception as error:  # noqa: BLE001 - likewise
-            self._problems.append(_told(name, error))
+        except Exception as error:  # noqa: BLE001 - axes are the site's own code
+            self._problems.append(_told(_axis_words(name), error))
 
 
 def _axis_field(name: str, request: HttpRequest) -> forms.Field:
@@ -230,7 +232,11 @@ def _axis_field(name: str, request: HttpRequest) -> forms.Field:
 
 
 def _told(name: str, error: Exception) -> str:
-    """Log what the code of an axis raised, and return it for who looks."""
-    logger.error("The axis %r has failed.", name, exc_info=error)
+    """Log what the site's own code has raised, and return it for who looks."""
+    logger.error("The code of %s has failed.", name, exc_info=error)
     about = {"name": name, "error": f"{type(error).__name__}: {error}"}
-    return _("The axis %(name)s has failed: %(error)s") % about
+    return _("The code of %(name)s has failed: %(error)s") % about
+
+
+def _axis_words(name: str) -> str:
+    return _("the axis %(name)s") % {"name": name}

@@ -479,6 +479,12 @@ def test_its_html_holds_under_a_strict_policy(superuser: Client) -> None:
         assert not re.search(r"<script|<style|\sstyle=|\son\w+=|https?://", own)
 
 
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    from fragcache.admin import wording  # late, as the admin is not installed before
+
+    assert [wording.duration(one) for one in (-1e-8, -4e-6, 0.0)] == ["0 µs", "-4 µs", "0 µs"]
+
+
 def test_what_processes_count_is_what_is_shown(superuser: Client) -> None:
     counters.count_many("shop.price", ENGLISH, {Event.HIT: 7})
     assert keeping.keeper.flush()

@@ -96,7 +96,10 @@ def readable() -> Iterator[str]:
     try:
         alias = database()
         if alias is None:
-            raise CountsUnavailable("Counts are kept in the database, and this site has none.")
+            raise CountsUnavailable(
+                "Counts are kept in the database, and this site has none: each process knows its "
+                "own alone, which the Prometheus collector and fragcache.counters.sheets() tell."
+            )
         yield alias
     except (db.Error, ImproperlyConfigured, ConnectionDoesNotExist) as error:
         said = str(error).strip().partition("\n")[0].removesuffix(".")

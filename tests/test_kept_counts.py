@@ -12,7 +12,7 @@ from fragcache import counters
 from fragcache.counters import Event, Measure
 from fragcache.exceptions import CountsUnavailable
 from fragcache.models import Counts
-from fragcache.stats import history, retention
+from fragcache.stats import history, ledger, retention
 from fragcache.stats.keeping import UNSAVED, Keeper, packed, unpacked
 from tests.fixtures import happened
 
@@ -244,6 +244,19 @@ class TestASpan:
         row(first - 3_600, seconds=3_600, hits=100)
         row(NOW - 60)
         assert hits(24 * 3_600) == 2
+
+    def test_is_read_once_with_the_week_around_it(self, django_assert_num_queries: Any) -> None:
+        row(NOW - 60, hits=2)
+        row(NOW - 3_660, hits=3)
+        row((NOW - 9 * 3_600) // 3_600 * 3_600, seconds=3_600, hits=5)
+        week = history.SPANS["7d"]
+        with django_assert_num_queries(1):
+            found, longer = history.counted_and_longer(3_600, longer=week, now=NOW)
+        assert found == history.counted(3_600, now=NOW) == {LABEL: {"hit": 2}}
+        assert longer == history.counted(week, now=NOW) == {LABEL: {"hit": 10}}
+        with django_assert_num_queries(1):
+            [account] = ledger.accounts(3_600, now=NOW)
+        assert account.hits == 2
 
     def test_has_steps_with_and_without_counts(self) -> None:
         row(NOW - 120, hits=2)

@@ -98,10 +98,10 @@ class WarmRunAdmin(Admin):
             return super().changelist_view(request, context)
         except DatabaseError as error:
             said = str(error).strip().partition("\n")[0]
-            text = (
-                f"The runs cannot be read: {said}. If the table is missing, `manage.py migrate "
+            text = _(
+                "The runs cannot be read: %(error)s. If the table is missing, `manage.py migrate "
                 "fragcache` makes it."
-            )
+            ) % {"error": said}
             return HttpResponse(f"{text}\n", status=503, content_type="text/plain; charset=utf-8")
 
     def change_view(
@@ -148,8 +148,8 @@ class WarmRunAdmin(Admin):
         try:
             found = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters as error:
-            said = f"The filter cannot be used: {error}\n"
-            return HttpResponseBadRequest(said, content_type="text/plain; charset=utf-8")
+            text = _("The filter cannot be used: %(error)s") % {"error": error}
+            return HttpResponseBadRequest(f"{text}\n", content_type="text/plain; charset=utf-8")
         locks = Locks()
         records = [{"id": run.pk} | described(run, locks) for run in found]
         if form == "csv":  # where all rows have the same columns

@@ -23,7 +23,7 @@ from tests.admin_pages import PERMISSIONS, address, text_of
 from tests.admin_site import staff
 from tests.block_pages import LOAD
 from tests.enqueued import empty, queue  # noqa: F401
-from tests.fixtures import any_cache, in_request
+from tests.fixtures import RoundTrips, any_cache, in_request
 from tests.library.models import Artist
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("admin_site")]
@@ -126,6 +126,20 @@ def test_clearing_invalidates_blocks_of_template_files(
     post("clear")
 
     assert render_to_string("cleared.html", {"n": 3}) == "3"
+
+
+@any_cache
+def test_clearing_takes_two_round_trips(
+    cache_alias: str, settings: Any, tmp_path: Path, trips: RoundTrips
+) -> None:
+    from fragcache.admin import clearing  # late, as the admin is not installed before
+
+    engine, *others = copy.deepcopy(settings.TEMPLATES)
+    settings.TEMPLATES = [engine | {"DIRS": [tmp_path, *engine["DIRS"]]}, *others]
+    tmp_path.joinpath("a.html").write_text(LOAD + "{% cache 600 cleared %}x{% endcache %}")
+    _fragments, blocks = clearing.clear(purge=False)
+    assert blocks >= 1
+    assert trips.commands == ["get_many", "advance_many"]
 
 
 @any_cache
@@ -248,6 +262,21 @@ class TestWarming:
         with translation.override("de"):
             post("warm", fragment="library.word")
         assert get_fragment("library.word", "a") == "a en-us"
+
+    @any_cache
+    def test_who_asks_is_told_in_their_language(
+        self, cache_alias: str, words: Fragment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spoken: list[str | None] = []
+
+        def gettext(text: str) -> str:
+            spoken.append(translation.get_language())
+            return text
+
+        monkeypatch.setattr("fragcache.admin.warming._", gettext)
+        with translation.override("de"):
+            post("warm", fragment="library.word")
+        assert spoken == ["de"]
 
     @any_cache
     def test_it_ends_in_time_and_says_what_is_left(

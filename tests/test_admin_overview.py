@@ -7,7 +7,6 @@ import datetime as dt
 import io
 import re
 import time
-from html import unescape
 from typing import Any
 
 import pytest
@@ -18,13 +17,25 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import resolve, reverse
 
 from fragcache import counters
-from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
-from fragcache.histograms import bucket_of
+from fragcache.counters import Event, Measure, Miss
 from fragcache.models import Counts, Outage
 from fragcache.stats import answering, keeping
 from fragcache.stats.keeping import packed
 from fragcache.stats.ledger import accounts
 from fragcache.store import store
+from tests.admin_counts import (
+    ENGLISH,
+    GERMAN,
+    HOUR,
+    SHEET,
+    count,
+    fragment_page,
+    html,
+    names,
+    overview,
+    row,
+    text,
+)
 from tests.admin_site import client_of, staff
 from tests.fixtures import RoundTrips, any_cache
 
@@ -33,56 +44,6 @@ pytestmark = [
     any_cache,
     pytest.mark.usefixtures("cache_alias", "admin_site", "no_counts"),
 ]
-HOUR = 3_600
-ENGLISH, GERMAN = "language=s2:en", "language=s2:de"
-#: 3 of 4 lookups are hits; a render takes 10 ms, a lookup 1 ms.
-SHEET: dict[str, int] = {
-    Event.HIT: 3_000,
-    Miss.COLD: 600,
-    Miss.NEW_VERSION: 400,
-    Measure.LOOKUP_NS: 4_000 * 1_000_000,
-    Event.RENDERED: 1_000,
-    Measure.RENDER_US: 1_000 * 10_000,
-    RENDER_BUCKET + str(bucket_of(10_000)): 1_000,
-    AGE_BUCKET + str(bucket_of(60_000_000)): 100,
-}
-
-
-def count(name: str, axes: str = ENGLISH, *, ago: int = 0, **sheet: int) -> None:
-    """Count something so many seconds ago, as a process of its own."""
-    began = (int(time.time()) - ago) // 60 * 60
-    rows = packed({(name, axes): sheet or SHEET})
-    Counts.objects.create(began=began, seconds=60, process=f"{name} {axes} {ago}", sheets=rows)
-
-
-def overview(query: str = "") -> str:
-    return reverse("admin:fragcache_fragmentcache_changelist") + query
-
-
-def fragment_page(name: str, query: str = "") -> str:
-    return reverse("admin:fragcache_fragment", args=[name]) + query
-
-
-def html(client: Client, address: str) -> str:
-    answer = client.get(address)
-    assert answer.status_code == 200
-    return answer.content.decode()
-
-
-def text(html: str) -> str:
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html)))
-
-
-def names(html: str) -> list[str]:
-    return re.findall(r'role="rowheader"><a [^>]*>([^<]+)</a>', html)
-
-
-def row(html: str, name: str) -> str:
-    """Return the text of one row of the table."""
-    [found] = [
-        one for one in re.findall(r'<tr role="row">.*?</tr>', html, re.DOTALL) if f">{name}<" in one
-    ]
-    return text(found)
 
 
 class TestTheTable:
@@ -144,6 +105,12 @@ class TestTheTable:
             "miss": "160 V120 z",
             "hit": "120 V0 z",
         }
+
+    def test_the_filter_keeps_the_order(self, superuser: Client) -> None:
+        count("a")
+        shown = html(superuser, overview("?sort=-hits"))
+        assert '<input type="hidden" name="sort" value="-hits">' in shown
+        assert 'name="sort"' not in html(superuser, overview())
 
     def test_is_filtered_by_name(self, superuser: Client) -> None:
         count("shop.price")
@@ -360,70 +327,18 @@ class TestPermissions:
             assert superuser.get(overview() + page).status_code == 404
 
 
-class TestAFragment:
-    def test_is_shown_with_its_declaration_and_account(
-        self, superuser: Client, artist_card: Any
-    ) -> None:
-        count("library.artist_card")
-        shown = text(html(superuser, fragment_page("library.artist_card")))
-        for said in (
-            "Visitors wait less with it than without.",
-            "Template artist_card.html Arguments artist Items library.Artist Version updated_at",
-            "Timeout 24 h Rebuilt at the latest 7 d",
-            "Hits 75.0 %, 0 of them in process memory Missed cold 600, new version 400",
-            "language=en 4,000 75.0 % cold 600, new version 400 1,000",
-        ):
-            assert said in shown
-
-    def test_a_chart_of_nothing_says_so(self, superuser: Client) -> None:
-        count("a", **{Event.HIT: 40, Miss.COLD: 0, Miss.NEW_VERSION: 0})
-        shown = html(superuser, fragment_page("a"))
-        assert 'aria-label="Misses: none."' in shown
-        assert shown.count('<li class="fc-none">none</li>') == 1
-
-    def test_has_charts_and_their_numbers_as_a_table(self, superuser: Client) -> None:
-        count("shop.price", ago=5 * HOUR, **{Event.HIT: 40})
-        count("shop.price", ago=3 * HOUR, **{Event.HIT: 10, Miss.GUARD: 5})
-        shown = html(superuser, fragment_page("shop.price", "?last=24h"))
-        assert 'aria-label="50 hits in all, at most 40 at a time."' in shown
-        assert 'aria-label="Misses: guard 5."' in shown
-        [hits] = re.findall(r'<path class="fc-hit" d="([^"]+)"', shown)
-        # 25 steps of 24 units; 40 of 50 leave a fifth of the height above, 10 of 50 four.
-        tops = re.findall(r"M([\d.]+) 160h19.2V([\d.]+)", hits)
-        assert [top for _x, top in tops] == ["32", "128"]
-        assert float(tops[1][0]) - float(tops[0][0]) == pytest.approx(2 * 24)
-        rows = re.findall(r"<tr><th scope=.row.>.*?</th>(.*?)</tr>", shown, re.DOTALL)
-        cells = [text(row).split()[:3] for row in rows]
-        assert [found for found in cells if found != ["0", "0", "0"]][:2] == [
-            ["10", "5", "0"],
-            ["40", "0", "0"],
-        ]
-
-    def test_one_that_is_not_declared_is_shown_as_far_as_it_was_counted(
-        self, superuser: Client
-    ) -> None:
-        count("page.html|sidebar")
-        shown = text(html(superuser, fragment_page("page.html|sidebar")))
-        assert "This process does not know it" in shown
-        assert "Warm it" not in shown  # nor could it be found
-
-    def test_one_that_nobody_knows_is_not_found(self, superuser: Client) -> None:
-        assert superuser.get(fragment_page("shop.prize")).status_code == 404
-
-    def test_rarer_reasons_share_a_colour(self, superuser: Client) -> None:
-        sheet: dict[str, int] = {reason: 20 - number for number, reason in enumerate(Miss)}
-        count("shop.price", **sheet)
-        shown = html(superuser, fragment_page("shop.price"))
-        assert re.findall(r'<li class="fc-reason-(\d)">', shown) == list("123456")
-        assert "other reasons 92." in shown
-
-
 def test_its_html_holds_under_a_strict_policy(superuser: Client) -> None:
     """The browser's tests see that it does; this finds what they have not looked at."""
     count("shop.price")
     for page in (overview(), fragment_page("shop.price")):
         [own] = re.findall(r'<div id="content-main".*</main>', html(superuser, page), re.DOTALL)
         assert not re.search(r"<script|<style|\sstyle=|\son\w+=|https?://", own)
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    from fragcache.admin import wording  # late, as the admin is not installed before
+
+    assert [wording.duration(one) for one in (-1e-8, -4e-6, 0.0)] == ["0 µs", "-4 µs", "0 µs"]
 
 
 def test_what_processes_count_is_what_is_shown(superuser: Client) -> None:

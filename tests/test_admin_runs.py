@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
-import json
+import io
 import os
 import re
 import socket
@@ -22,6 +23,7 @@ from django.utils.timezone import now
 
 from fragcache.models import WarmBatch, WarmRun
 from fragcache.store import store
+from fragcache.warming.history import Locks, described
 from fragcache.warming.locks import WarmingLock
 from tests.admin_site import staff
 from tests.fixtures import any_cache
@@ -113,6 +115,55 @@ class TestList:
         assert (answer.status_code, answer.context["cl"].result_count) == (200, shown)
 
 
+class TestLinks:
+    """The rows of links above the list of runs and above each of them."""
+
+    def test_they_lead_to_the_other_pages(self, superuser: Client, run: WarmRun) -> None:
+        overview = reverse("admin:fragcache_fragmentcache_changelist")
+        here = f'<a href="{url("changelist")}" aria-current="page">Warm runs</a>'
+        listed = superuser.get(url("changelist")).content.decode()
+        assert f'<a href="{overview}">Overview</a>' in listed
+        assert here in listed
+        shown = superuser.get(url("change", run.pk)).content.decode()
+        assert f'<a href="{overview}">Overview</a>' in shown
+        assert f'<a href="{url("changelist")}">Warm runs</a>' in shown
+
+    def test_who_sees_no_other_page_has_none(self, run: WarmRun) -> None:
+        html = staff("view_warmrun").get(url("changelist")).content.decode()
+        assert "fc-links" not in html
+
+
+class TestDocuments:
+    @pytest.fixture(autouse=True)
+    def another(self, run: WarmRun) -> None:
+        WarmRun.objects.create(host="web2", pid=1, started_at=NOON, finished_at=NOON, status="ok")
+
+    def test_json_has_what_the_command_prints_and_keeps_the_filter(
+        self, superuser: Client, run: WarmRun
+    ) -> None:
+        listed = superuser.get(f"{url('changelist')}?status__exact=failed")
+        assert "?status__exact=failed&amp;format=json" in listed.content.decode()
+        document = superuser.get(f"{url('changelist')}?status__exact=failed&format=json").json()
+        [row] = document["rows"]
+        assert row == {"id": run.pk} | described(run, Locks())
+
+    def test_csv_has_numbers(self, superuser: Client) -> None:
+        answer = superuser.get(f"{url('changelist')}?format=csv")
+        rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+        assert [row["host"] for row in rows] == ["web2", "web1"]
+        assert (rows[1]["totals stored"], rows[1]["seconds"]) == ("30", "12.5")
+
+    def test_they_are_for_those_who_may_view_runs(self) -> None:
+        address = f"{url('changelist')}?format=json"
+        assert staff("view_fragmentcache").get(address).status_code == 403
+        assert staff("view_warmrun").get(address).status_code == 200
+        assert Client().get(address).status_code == 302
+
+    def test_a_filter_that_is_none_is_told(self, superuser: Client) -> None:
+        answer = superuser.get(f"{url('changelist')}?format=json&started_at__year=x")
+        assert (answer.status_code, answer.headers["Content-Type"][:10]) == (400, "text/plain")
+
+
 class TestEnqueued:
     """A run that workers do, with a batch of two done."""
 
@@ -139,7 +190,7 @@ class TestEnqueued:
         )
         html = superuser.get(url("change", batches.pk)).content.decode()
         assert "running 1/2" in html
-        assert "&quot;shop.price&quot;: {&quot;planned&quot;: 5" in html
+        assert "shop.price: planned 5, fresh 0, rendered 0, stored 4" in html
 
     def test_one_that_no_worker_has_touched_is_enqueued(
         self, superuser: Client, batches: WarmRun
@@ -204,8 +255,7 @@ class TestLive:
         WarmRun.objects.update(fragments={"shop.price": {"planned": 12, "stored": 9}})
         told = self.told(superuser, going_on.pk)[str(going_on.pk)]
         assert (told["texts"]["planned"], told["texts"]["stored"]) == ("12", "9")
-        told_counts = json.loads(told["texts"]["fragments"])
-        assert told_counts == {"shop.price": {"planned": 12, "stored": 9}}
+        assert told["texts"]["fragments"] == "shop.price: planned 12, stored 9"
 
     def test_one_that_has_ended_is_told_so_and_not_marked(
         self, superuser: Client, run: WarmRun
@@ -232,6 +282,8 @@ class TestDetail:
 
         for shown in ("web1", "77", "shop.price", "labels", "7 failed.", "failed"):
             assert shown in html
+        assert "12.5" in html
+        assert "failed 7<br>shop.tag: planned 11<" in html
         assert "<textarea" not in html
         assert 'name="_save"' not in html
         assert 'name="host"' not in html

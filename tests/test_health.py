@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.sessions.backends.base import SessionBase
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import include, path
@@ -42,6 +44,13 @@ class Broken(LocMemCache):
 
     def get_many(self, *args: Any, **kwargs: Any) -> Any:
         raise OSError("the password is hunter2")
+
+
+class SessionStore(SessionBase):
+    """The sessions of a site without a database, as Django's own are then."""
+
+    def load(self) -> Any:
+        raise ImproperlyConfigured("settings.DATABASES is improperly configured.")
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +127,19 @@ def test_an_open_guard_of_this_process_degrades(settings: Any, declare: Any) -> 
     use(settings, declare, fast=locmem())
     store().writes.open_since = dt.datetime.now(dt.UTC)
     assert ask().json() == {"status": "degraded"}
+
+
+def test_a_cookie_whose_session_cannot_be_read_is_nobodys(settings: Any, declare: Any) -> None:
+    """As that of another site of the same host, sent to one without a database."""
+    settings.MIDDLEWARE = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ]
+    settings.SESSION_ENGINE = __name__
+    use(settings, declare, fast=locmem())
+    client = Client()
+    client.cookies[settings.SESSION_COOKIE_NAME] = "x" * 32
+    assert client.get("/health/").json() == {"status": "ok"}
 
 
 def test_a_site_that_does_without_is_well(settings: Any, declare: Any) -> None:

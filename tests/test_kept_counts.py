@@ -12,7 +12,7 @@ from fragcache import counters
 from fragcache.counters import Event, Measure
 from fragcache.exceptions import CountsUnavailable
 from fragcache.models import Counts
-from fragcache.stats import history, retention
+from fragcache.stats import history, ledger, retention
 from fragcache.stats.keeping import UNSAVED, Keeper, packed, unpacked
 from tests.fixtures import happened
 
@@ -148,7 +148,9 @@ class TestAProcess:
         count(5)
         assert keeper.flush()
         assert counters.sheets() == {LABEL: {Event.HIT: 5}}
-        with pytest.raises(CountsUnavailable, match="and this site has none"):
+        with pytest.raises(
+            CountsUnavailable, match=r"this site has none: each .*sheets\(\) tell\."
+        ):
             history.counted(60)
 
     def test_that_keeps_its_counts_to_itself_says_so(self, settings: Any) -> None:
@@ -176,6 +178,21 @@ class TestTidying:
         assert list(Counts.objects.filter(seconds=60)) == [young]
         hours = Counts.objects.filter(seconds=3_600)
         assert [hour.began for hour in hours] == [old, old + 3_600]
+
+    def test_makes_one_row_of_a_minute_that_several_processes_have_counted_in(self) -> None:
+        minute = NOW // 60 * 60 - retention.TOGETHER - 60
+        for process in "abc":
+            row(minute, process=process, hits=2)
+            row(minute + 120, process=process, hits=1)  # in which one may still write
+        alone = row(minute - 60, process="a", hits=1)
+
+        for _time in range(2):
+            retention.tidy(NOW)
+            assert hits(3_600) == 3 * 2 + 3 * 1 + 1
+        kept = Counts.objects.filter(began=minute)
+        assert [(one.seconds, len(one.sheets)) for one in kept] == [(60, 1)]
+        assert Counts.objects.filter(began=minute + 120).count() == 3
+        assert alone in Counts.objects.all()
 
     def test_adds_what_comes_late(self) -> None:
         old = (NOW - 5 * 3_600) // 3_600 * 3_600
@@ -227,6 +244,19 @@ class TestASpan:
         row(first - 3_600, seconds=3_600, hits=100)
         row(NOW - 60)
         assert hits(24 * 3_600) == 2
+
+    def test_is_read_once_with_the_week_around_it(self, django_assert_num_queries: Any) -> None:
+        row(NOW - 60, hits=2)
+        row(NOW - 3_660, hits=3)
+        row((NOW - 9 * 3_600) // 3_600 * 3_600, seconds=3_600, hits=5)
+        week = history.SPANS["7d"]
+        with django_assert_num_queries(1):
+            found, longer = history.counted_and_longer(3_600, longer=week, now=NOW)
+        assert found == history.counted(3_600, now=NOW) == {LABEL: {"hit": 2}}
+        assert longer == history.counted(week, now=NOW) == {LABEL: {"hit": 10}}
+        with django_assert_num_queries(1):
+            [account] = ledger.accounts(3_600, now=NOW)
+        assert account.hits == 2
 
     def test_has_steps_with_and_without_counts(self) -> None:
         row(NOW - 120, hits=2)

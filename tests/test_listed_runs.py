@@ -16,6 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from fragcache import registry
+from fragcache.exceptions import CacheUnavailable
 from fragcache.management.commands.fragments import Command
 from fragcache.models import WarmRun
 from fragcache.store import store
@@ -253,6 +254,21 @@ class TestDied:
             run = recorded(status="running", finished_at=None)
             assert status_of(run, locks) == "died"
 
+        assert len(asked) == 1
+
+    def test_one_that_does_not_answer_is_waited_for_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Any] = []
+
+        def silent(cache: Any) -> None:
+            asked.append(cache)
+            raise CacheUnavailable("no answer")
+
+        monkeypatch.setattr("fragcache.warming.history.holder_of", silent)
+        locks = Locks()
+        runs = [recorded(status="running", finished_at=None) for _run in range(3)]
+        assert [status_of(run, locks) for run in runs] == ["running"] * 3
         assert len(asked) == 1
 
 

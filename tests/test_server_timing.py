@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.test import AsyncClient, Client
@@ -38,6 +39,13 @@ class ForAll(ServerTimingMiddleware):
 
     def is_shown_to(self, request: HttpRequest) -> bool:
         return True
+
+
+class StaffTiming(ServerTimingMiddleware):
+    """As docs/seeing.md has it: who asks is read from the database."""
+
+    def is_shown_to(self, request: HttpRequest) -> bool:
+        return request.user.is_staff
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +81,20 @@ def test_visitors_see_it_in_debug_alone(settings: Any, client: Client, debug: bo
     settings.DEBUG = debug
 
     assert ("fragcache" in client.get("/shop/").headers["Server-Timing"]) == debug
+
+
+@pytest.mark.parametrize("is_staff", [True, False])
+def test_a_subclass_may_read_who_asks_under_asgi_too(settings: Any, is_staff: bool) -> None:
+    settings.MIDDLEWARE = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        f"{__name__}.StaffTiming",
+    ]
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    client = AsyncClient()
+    client.force_login(User.objects.create_user("clerk", is_staff=is_staff))
+
+    async def visit() -> Any:
+        return await client.get("/later/")
+
+    assert ("fragcache" in async_to_sync(visit)().headers["Server-Timing"]) is is_staff

@@ -13,6 +13,7 @@ from fragcache.admin.figures import Figures
 from fragcache.admin.rows import Row
 from fragcache.stats.answering import ask_all
 from fragcache.stats.condition import Guard, known_aliases, open_guards
+from fragcache.stats.ledger import Account
 
 
 class Card(NamedTuple):
@@ -27,11 +28,11 @@ class Card(NamedTuple):
 
 def cards(found: Figures, rows: Iterable[Row]) -> list[Card]:
     """Return the cards; the last one asks all caches, and waits no longer than a second."""
-    return [_hits(found), _saved(rows), _age(found), _errors(found), _guards()]
-
-
-def _hits(found: Figures) -> Card:
     account = found.together()
+    return [_hits(account), _saved(rows), _age(account), _errors(found, account), _guards()]
+
+
+def _hits(account: Account) -> Card:
     lookups = ngettext("%(number)s lookup", "%(number)s lookups", account.lookups) % {
         "number": wording.number(account.lookups)
     }
@@ -58,8 +59,7 @@ def _saved(rows: Iterable[Row]) -> Card:
     return Card(_("Time saved"), wording.duration(saved), details, mood)
 
 
-def _age(found: Figures) -> Card:
-    account = found.together()
+def _age(account: Account) -> Card:
     details = []
     if account.age_p99 is not None:
         text = _("at most, for half of what readers see; %(age)s for 99 %% of it")
@@ -67,10 +67,10 @@ def _age(found: Figures) -> Card:
     return Card(_("Served age"), wording.duration(account.age_p50), details)
 
 
-def _errors(found: Figures) -> Card:
+def _errors(found: Figures, account: Account) -> Card:
     if found.problem:
         return Card(_("Errors"), wording.NOTHING)
-    own, of_caches = found.together().errors, found.cache_errors()
+    own, of_caches = account.errors, found.cache_errors()
     details = [
         _("in templates and context functions: %(number)s") % {"number": wording.number(own)},
         _("of caches: %(number)s") % {"number": wording.number(of_caches)},

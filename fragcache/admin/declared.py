@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -9,7 +10,9 @@ from django.utils.translation import gettext as _
 
 from fragcache.admin import wording
 from fragcache.declarations import Fragment
-from fragcache.management.listing import described_fragment
+from fragcache.management.listing import declared_options
+
+logger = logging.getLogger("fragcache")
 
 
 class Line(NamedTuple):
@@ -22,7 +25,11 @@ class Line(NamedTuple):
 
 def described(fragment: Fragment) -> list[Line]:
     """Return the declaration of a fragment; its items are not counted."""
-    return list(_lines(fragment, described_fragment(fragment)))
+    try:
+        return list(_lines(fragment, declared_options(fragment)))
+    except Exception as error:
+        logger.exception("The declaration of %s cannot be shown.", fragment.name)
+        return [Line(_("Problem"), f"{type(error).__name__}: {error}", is_code=True)]
 
 
 def _lines(fragment: Fragment, columns: dict[str, Any]) -> Iterator[Line]:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from django import forms
 from django.http import HttpRequest, QueryDict
 from django.utils.text import smart_split
 from django.utils.translation import gettext_lazy as _
 
-from fragcache import axes, registry
+from fragcache import axes, deadline, registry
 from fragcache.declarations import Fragment
-from fragcache.exceptions import FragcacheError
+from fragcache.exceptions import FragcacheError, UnknownAxis
 from fragcache.management.arguments import arguments_of
 from fragcache.reading.resolving import resolve, unpublished
-from fragcache.stats.answering import aliases
+from fragcache.stats.answering import PATIENCE, aliases
 from fragcache.store import Store, store
 
+logger = logging.getLogger("fragcache")
+
 #: Before the name of an axis: that of its field.
-AXIS = "axis_"
+AXIS: Final = "axis_"
+#: So many values of an axis are offered; of more, one is written: 20,000 take seconds to show.
+MANY: Final = 100
 
 
 class FragmentForm(forms.Form):
@@ -70,6 +76,8 @@ class ArgumentsForm(FragmentForm):
                 found["fragment"].parameters.instance(self.args, self.kwargs)
             except FragcacheError as error:
                 self.add_error("arguments", str(error))
+            except Exception as error:  # noqa: BLE001 - its items tell the types of arguments
+                self.add_error(None, _told(found["fragment"].name, error))
         return found
 
     @property
@@ -134,6 +142,8 @@ class InstanceForm(ArgumentsForm):
     def __init__(self, data: QueryDict | None, request: HttpRequest) -> None:
         own = None if data is None else data.copy()
         super().__init__(own)
+        self._found: dict[str, Fragment | FragcacheError] = {}
+        self._problems: list[str] = []
         known = aliases()
         if len(known) > 1:
             self.fields["using"] = forms.ChoiceField(
@@ -142,18 +152,24 @@ class InstanceForm(ArgumentsForm):
                 choices=[("", _("the fragment's own")), *((alias, alias) for alias in known)],
             )
         for name in self._axes():
-            field = self.fields[f"{AXIS}{name}"] = _axis_field(name, request)
-            if own is not None and not own.get(f"{AXIS}{name}"):
+            self._add_axis(name, request)
+            field = self.fields.get(f"{AXIS}{name}")
+            if own is not None and field is not None and not own.get(f"{AXIS}{name}"):
                 own[f"{AXIS}{name}"] = field.initial  # the one that is shown as chosen
 
     def find(self, name: str) -> Fragment:
-        fragment = resolve(name, self._using())
-        if fragment is None:
-            raise unpublished(name)
-        return fragment
+        # A target asks its cache for each name, which may be slow to answer: once is enough.
+        if name not in self._found:
+            self._found[name] = self._resolved(name)
+        found = self._found[name]
+        if isinstance(found, FragcacheError):
+            raise found
+        return found
 
     def clean(self) -> dict[str, Any]:
         found = super().clean()
+        for problem in self._problems:
+            self.add_error(None, problem)
         self.axis_values: dict[str, Any] = {}
         for name in self._axes():
             if text := found.get(f"{AXIS}{name}"):
@@ -161,6 +177,8 @@ class InstanceForm(ArgumentsForm):
                     self.axis_values[name] = axes.get(name).from_text(text)
                 except ValueError as error:
                     self.add_error(f"{AXIS}{name}", f"{error}.")
+                except Exception as error:  # noqa: BLE001 - likewise
+                    self.add_error(f"{AXIS}{name}", _told(_axis_words(name), error))
         return found
 
     @property
@@ -172,21 +190,53 @@ class InstanceForm(ArgumentsForm):
         using = self.data.get("using")
         return using if using in aliases() else None
 
+    def _resolved(self, name: str) -> Fragment | FragcacheError:
+        try:
+            with deadline.within(PATIENCE):
+                return resolve(name, self._using()) or unpublished(name)
+        except FragcacheError as error:
+            return error
+
     def _axes(self) -> tuple[str, ...]:
         """Return the names of the fragment's axes, none while there is no such fragment."""
         with suppress(FragcacheError):
             return self.find(self.data.get("fragment", "").strip()).axes
         return ()
 
+    def _add_axis(self, name: str, request: HttpRequest) -> None:
+        """Add the field of an axis, or remember why it has none."""
+        try:
+            self.fields[f"{AXIS}{name}"] = _axis_field(name, request)
+        except UnknownAxis as error:
+            self._problems.append(str(error))
+        except Exception as error:  # noqa: BLE001 - axes are the site's own code
+            self._problems.append(_told(_axis_words(name), error))
 
-def _axis_field(name: str, request: HttpRequest) -> forms.ChoiceField:
-    """Return the choice of an axis value: those that are warmed, at first this request's own."""
+
+def _axis_field(name: str, request: HttpRequest) -> forms.Field:
+    """Return the field of an axis value, at first this request's own.
+
+    It offers those that are warmed, as long as they are few.
+    """
     axis = axes.get(name)
     current = axis.to_text(axis.current(request))
-    texts = list(dict.fromkeys([*map(axis.to_text, axis.values()), current]))
+    texts = list(dict.fromkeys([*map(axis.to_text, islice(axis.values(), MANY + 1)), current]))
+    if len(texts) > MANY:
+        return forms.CharField(label=name, required=False, initial=current)
     return forms.ChoiceField(
         label=name,
         required=False,
         initial=current,
         choices=[(text, text) for text in texts],
     )
+
+
+def _told(name: str, error: Exception) -> str:
+    """Log what the site's own code has raised, and return it for who looks."""
+    logger.error("The code of %s has failed.", name, exc_info=error)
+    about = {"name": name, "error": f"{type(error).__name__}: {error}"}
+    return _("The code of %(name)s has failed: %(error)s") % about
+
+
+def _axis_words(name: str) -> str:
+    return _("the axis %(name)s") % {"name": name}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
@@ -22,18 +23,23 @@ from fragcache.stats.ledger import Account
 if TYPE_CHECKING:
     from fragcache.admin.overview import FragmentCacheAdmin
 
+#: Sets of axis values on the page of a fragment; a site of many tenants has thousands.
+AXES_SHOWN: Final = 100
 
-@page("fragment/<path:name>/", name="fragment")
+
+@page("fragment/<fragment_name:name>/", name="fragment")
 def show_fragment(admin: FragmentCacheAdmin, request: HttpRequest, name: str) -> HttpResponse:
     """Return the page of a fragment, or with ``table=axes|steps`` one table as JSON or CSV."""
     asked = Asked.of(request, columns=[""], sort="")
     found = figures(asked.span).of(name)
     fragment = registry.find(name)
-    if fragment is None and not found.sheets and not found.before:
+    if fragment is None and not (found.sheets or found.before or found.problem):
         raise Http404(_("No fragment is called %(name)r, and none was.") % {"name": name})
     [account] = found.accounts([name])
     if asked.form != "html":
         return _document(asked, found, account)
+    by_axes = found.accounts_by_axes()
+    shown_axes = _most_looked_for(by_axes)
     judgement = wording.JUDGEMENTS[account.verdict] if found.sheets else wording.UNCOUNTED
     return shown(
         admin,
@@ -45,7 +51,8 @@ def show_fragment(admin: FragmentCacheAdmin, request: HttpRequest, name: str) ->
         charts=charts(found) if found.sheets else [],
         declaration=described(fragment) if fragment else [],
         judgement=judgement,
-        axes=[_by_axes(one) for one in found.accounts_by_axes()],
+        axes=[_by_axes(one) for one in shown_axes],
+        all_axes=wording.number(len(by_axes)) if len(by_axes) > len(shown_axes) else "",
         steps=rows_of_steps(found) if found.sheets else [],
         step_columns=columns_of(found),
         problem=found.problem,
@@ -68,6 +75,13 @@ def _document(asked: Asked, found: Figures, account: Account) -> HttpResponse:
         records = [record(one) for one in found.accounts_by_axes()]
     name = f"{account.fragment}-{asked.table}"
     return document(asked.form, records, name=name, about=about)
+
+
+def _most_looked_for(accounts: Sequence[Account]) -> list[Account]:
+    """Return those with the most lookups, no more than a page shows, in the order they have."""
+    by_lookups = sorted(accounts, key=lambda account: -account.lookups)
+    chosen = {account.axes for account in by_lookups[:AXES_SHOWN]}
+    return [account for account in accounts if account.axes in chosen]
 
 
 class AxesRow(NamedTuple):

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from fragcache import axes, deadline, registry
+from fragcache.admin.examples import Example, examples
 from fragcache.admin.forms import InstanceForm
 from fragcache.admin.pages import page, shown
 from fragcache.entry import Kind
@@ -37,8 +38,11 @@ def show_instance(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpRespon
     """Explain the instance that the address names, and show it in a frame."""
     form = InstanceForm(request.GET if "fragment" in request.GET else None, request)
     explanation = _explained(form) if form.is_valid() else None
+    fragment = form.cleaned_data.get("fragment") if form.is_bound else None
+    to_begin_with: list[Example] = []
     if "arguments" not in request.GET:
         form.errors.pop("arguments", None)  # who comes from a fragment's page was not asked yet
+        to_begin_with = examples(fragment) if fragment is not None and fragment.is_local else []
     has_preview = explanation is not None and _is_html(explanation)
     # A single instance that is found by its version alone cannot be invalidated.
     may_invalidate = (
@@ -54,6 +58,7 @@ def show_instance(admin: FragmentCacheAdmin, request: HttpRequest) -> HttpRespon
         form=form,
         names=[fragment.name for fragment in registry.all_fragments()],
         explanation=explanation,
+        examples=[(_link(request, one), one) for one in to_begin_with],
         deployment=deployment(form.cache) if explanation else None,
         preview=_address(admin, request, "preview") if has_preview else "",
         invalidate=_address(admin, request, "invalidate") if may_invalidate else "",
@@ -83,6 +88,12 @@ def _address(admin: FragmentCacheAdmin, request: HttpRequest, name: str) -> str:
     """Return where another page is about the same instance."""
     address = reverse(f"admin:fragcache_{name}", current_app=admin.admin_site.name)
     return f"{address}?{request.GET.urlencode()}"
+
+
+def _link(request: HttpRequest, example: Example) -> str:
+    query = request.GET.copy()
+    query["arguments"] = example.arguments
+    return f"?{query.urlencode()}"
 
 
 def _explained(form: InstanceForm) -> Explanation | None:

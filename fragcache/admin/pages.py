@@ -11,11 +11,14 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import register_converter, reverse
+from django.urls.converters import PathConverter
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
+    from django.contrib.admin import AdminSite
+
     from fragcache.admin.overview import FragmentCacheAdmin
 
 #: What is called with the admin of the overview, the request, and what the route has.
@@ -55,6 +58,13 @@ class Link(NamedTuple):
     is_here: bool = False
 
 
+class NameConverter(PathConverter):
+    """The name of a fragment, or of a block, which may be any text."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(NameConverter, "fragment_name")
 PAGES: Final[list[Page]] = []
 
 
@@ -109,35 +119,35 @@ def shown(
         **admin.admin_site.each_context(request),
         "opts": admin.opts,
         "title": title,
-        "links": _links(admin, request),
-        "crumbs": _overview(admin, request, _("Fragment cache")) if below else [],
+        "links": links(admin.admin_site, request),
+        "crumbs": _overview(admin.admin_site, request, _("Fragment cache")) if below else [],
         "has_list_of_crumbs": django.VERSION >= (6, 1),
         **context,
     }
     return TemplateResponse(request, template, everything)
 
 
-def _links(admin: FragmentCacheAdmin, request: HttpRequest) -> list[Link]:
+def links(site: AdminSite, request: HttpRequest) -> list[Link]:
     """Return links to what one may see, and after these to what one may do."""
     may = request.user.has_perm
-    links = _overview(admin, request, _("Overview"))
+    found = _overview(site, request, _("Overview"))
     linked = [page for page in PAGES if page.label and may(f"fragcache.{page.permission}")]
-    links += [_link(admin, page) for page in linked if page.permission == VIEW]
+    found += [_link(site, page) for page in linked if page.permission == VIEW]
     if may("fragcache.view_warmrun"):
-        links.append(Link(_("Warm runs"), _address(admin, RUNS)))
-    links += [_link(admin, page) for page in linked if page.permission != VIEW]
-    return [link._replace(is_here=link.address == request.path) for link in links]
+        found.append(Link(_("Warm runs"), _address(site, RUNS)))
+    found += [_link(site, page) for page in linked if page.permission != VIEW]
+    return [link._replace(is_here=link.address == request.path) for link in found]
 
 
-def _overview(admin: FragmentCacheAdmin, request: HttpRequest, label: Any) -> list[Link]:
+def _overview(site: AdminSite, request: HttpRequest, label: Any) -> list[Link]:
     """Return the link to the overview, for who may see it."""
     may_see = request.user.has_perm(f"fragcache.{VIEW}")
-    return [Link(label, _address(admin, OVERVIEW))] if may_see else []
+    return [Link(label, _address(site, OVERVIEW))] if may_see else []
 
 
-def _link(admin: FragmentCacheAdmin, page: Page) -> Link:
-    return Link(page.label, _address(admin, f"admin:{page.url_name}"))
+def _link(site: AdminSite, page: Page) -> Link:
+    return Link(page.label, _address(site, f"admin:{page.url_name}"))
 
 
-def _address(admin: FragmentCacheAdmin, name: str) -> str:
-    return reverse(name, current_app=admin.admin_site.name)
+def _address(site: AdminSite, name: str) -> str:
+    return reverse(name, current_app=site.name)

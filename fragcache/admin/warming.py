@@ -49,7 +49,8 @@ def warm(fragment: Fragment) -> Warmed:
     if queue is not None:
         return _enqueued(fragment, cache, queue)
     # As a command does it: not in the language of who asks, and of no visitor's page.
-    return Context().run(_warmed_here, fragment, cache)
+    report = Context().run(_warmed_here, fragment, cache)
+    return Warmed(_told(fragment, report), report.status is Status.OK)
 
 
 def _queue(cache: Store) -> Queue | None:
@@ -74,7 +75,7 @@ def _enqueued(fragment: Fragment, cache: Store, queue: Queue) -> Warmed:
     return Warmed(text % {"number": batches, "name": fragment.name})
 
 
-def _warmed_here(fragment: Fragment, cache: Store) -> Warmed:
+def _warmed_here(fragment: Fragment, cache: Store) -> Report:
     report = Report()
     recording = Recording({"labels": [fragment.name], "time_budget": SECONDS}, report)
     plan = Plan(fragments=[fragment], time_budget=SECONDS)
@@ -84,7 +85,7 @@ def _warmed_here(fragment: Fragment, cache: Store) -> Warmed:
             run.execute()
     finally:
         caches.close_all()  # those of this context, which no request's end closes
-    return Warmed(_told(fragment, report), report.status is Status.OK)
+    return report
 
 
 def _told(fragment: Fragment, report: Report) -> str:

@@ -123,7 +123,7 @@ def duration(seconds: float | None) -> str:
     """Return seconds in the unit that people would use, with two or three digits: "1.2 ms"."""
     if seconds is None:
         return NOTHING
-    sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
+    sign, seconds = ("-" if round(seconds * 1e6) < 0 else ""), abs(seconds)
     for size, text in (
         (2 * 86_400, _("%(number)s d")),
         (2 * 3_600, _("%(number)s h")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Final
 
@@ -10,6 +10,8 @@ from django.http import HttpRequest
 
 #: What ``activate`` may return where the value is in force: a page without it costs nothing.
 IN_FORCE: Final = nullcontext()
+#: So many values are listed to who has named none of them; of more, a few.
+_LISTED: Final = 100
 
 
 class Axis:
@@ -41,5 +43,13 @@ class Axis:
         """
         known = {self.to_text(value): value for value in self.values()}
         if text not in known:
-            raise ValueError(f"it is none of {', '.join(known) or 'its values: it has none'}")
+            raise ValueError(_none_of(list(known)))
         return known[text]
+
+
+def _none_of(known: Sequence[str]) -> str:
+    if not known:
+        return "it is none of its values: it has none"
+    if len(known) > _LISTED:
+        return f"it is none of its {len(known):,} values, such as {', '.join(known[:3])}"
+    return f"it is none of {', '.join(known)}"

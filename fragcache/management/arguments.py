@@ -9,9 +9,9 @@ from typing import Any
 
 def arguments_of(texts: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
     """Return arguments by position, and those that are given as ``name=value``."""
-    args = [value_of(text) for text in texts if "=" not in text]
-    pairs = [text.split("=", 1) for text in texts if "=" in text]
-    return args, {name: value_of(text) for name, text in pairs}
+    pairs = [text.partition("=") for text in texts]
+    args = [value_of("".join(pair)) for pair in pairs if not _is_named(pair)]
+    return args, {pair[0]: value_of(pair[2]) for pair in pairs if _is_named(pair)}
 
 
 def value_of(text: str) -> Any:
@@ -20,3 +20,8 @@ def value_of(text: str) -> Any:
         with suppress(ValueError):
             return kind(text)
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+def _is_named(pair: tuple[str, str, str]) -> bool:
+    name, equals, _value = pair
+    return bool(equals) and name.isidentifier()

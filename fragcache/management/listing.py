@@ -24,7 +24,16 @@ _TAGS: Final = (b"{% cache", b"{%cache")
 
 
 def described_fragment(fragment: Fragment) -> dict[str, Any]:
-    """Return what is declared of a fragment, by column."""
+    """Return what is declared of a fragment, and how much of it is warmed, by column."""
+    return declared_options(fragment) | {"warmed": _extent(fragment)}
+
+
+def declared_options(fragment: Fragment) -> dict[str, Any]:
+    """Return what is declared of a fragment, by column; its items are not counted.
+
+    Raises:
+        Exception: whatever the site's own items() raises.
+    """
     model = fragment.item_model
     paths = fragment.version_paths
     return {
@@ -37,7 +46,6 @@ def described_fragment(fragment: Fragment) -> dict[str, Any]:
         "timeout": fragment.effective_timeout,
         "max_age": fragment.effective_max_age,
         "using": fragment.using,
-        "warmed": _extent(fragment),
     }
 
 
@@ -47,7 +55,9 @@ def described_blocks() -> list[dict[str, Any]]:
     ``since`` is when the blocks of that name were last invalidated, at first when one of them was
     rendered first; None where none ever was, or the cache does not answer.
     """
-    found = sorted(_blocks(), key=lambda block: (block["name"], block["template"], block["line"]))
+    found = sorted(
+        written_blocks(), key=lambda block: (block["name"], block["template"], block["line"])
+    )
     since = known_since({(block["name"], block["using"]) for block in found})
     return [block | {"since": since.get((block["name"], block["using"]))} for block in found]
 
@@ -70,7 +80,8 @@ def known_since(blocks: Collection[tuple[str, str | None]]) -> dict[tuple[str, s
     return found
 
 
-def _blocks() -> Iterator[dict[str, Any]]:
+def written_blocks() -> Iterator[dict[str, Any]]:
+    """Yield the same, but for ``since``: no cache is asked."""
     for template_name, template in templates_with(_TAGS):
         for node, _around in nodes_within(template.nodelist):
             if isinstance(node, CacheNode):

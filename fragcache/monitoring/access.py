@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
-from django import db
 from django.http import HttpRequest
 
 from fragcache import conf
 from fragcache.contexts.credentials import BEARER, is_one_of, listed
+
+logger = logging.getLogger("fragcache")
 
 PERMISSION: Final = "fragcache.view_fragmentcache"
 
@@ -16,7 +18,8 @@ PERMISSION: Final = "fragcache.view_fragmentcache"
 def may_watch(request: HttpRequest) -> bool:
     """Whether a request has a key of ``MONITORING_KEYS``, or a member of staff may see the cache.
 
-    Without a database nobody is a member of staff.
+    Where sessions or users cannot be read, for want of a database or of their server, nobody is a
+    member of staff.
     """
     scheme, _space, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == BEARER.lower():
@@ -24,5 +27,6 @@ def may_watch(request: HttpRequest) -> bool:
     user = getattr(request, "user", None)
     try:
         return user is not None and user.is_staff and user.has_perm(PERMISSION)
-    except db.Error:
+    except Exception as error:
+        logger.debug("Nobody can tell who asks for the state of caches.", exc_info=error)
         return False

@@ -46,6 +46,24 @@ def counted(seconds: int, *, now: int | None = None) -> Sheets:
     return sums
 
 
+def counted_and_longer(
+    seconds: int, *, longer: int, now: int | None = None
+) -> tuple[Sheets, Sheets]:
+    """Return ``counted``, and what was counted in a time that is no shorter; all is read once.
+
+    Raises:
+        CountsUnavailable: nobody knows.
+    """
+    moment = int(time.time()) if now is None else now
+    since = _beginning(seconds, moment)
+    sums: Sheets = {}
+    before: Sheets = {}
+    for began, sheets in _rows(longer, moment):
+        add(sums if began >= since else before, sheets)
+    add(before, sums)
+    return sums, before
+
+
 def steps(seconds: int, *, step: int = MINUTE, now: int | None = None) -> list[Step]:
     """Return what was counted in each step of the last ``seconds``, the oldest first.
 
@@ -96,7 +114,10 @@ def readable() -> Iterator[str]:
     try:
         alias = database()
         if alias is None:
-            raise CountsUnavailable("Counts are kept in the database, and this site has none.")
+            raise CountsUnavailable(
+                "Counts are kept in the database, and this site has none: each process knows its "
+                "own alone, which the Prometheus collector and fragcache.counters.sheets() tell."
+            )
         yield alias
     except (db.Error, ImproperlyConfigured, ConnectionDoesNotExist) as error:
         said = str(error).strip().partition("\n")[0].removesuffix(".")

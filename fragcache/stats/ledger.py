@@ -91,9 +91,8 @@ def accounts(seconds: int, *, now: int | None = None, by_axes: bool = False) -> 
     Raises:
         CountsUnavailable: nobody knows.
     """
-    sheets = history.counted(seconds, now=now)
-    week = history.SPANS["7d"]
-    before = history.counted(week, now=now) if seconds < week else sheets
+    longer = max(seconds, history.SPANS["7d"])
+    sheets, before = history.counted_and_longer(seconds, longer=longer, now=now)
     return accounts_of(sheets, seconds, before=before, by_axes=by_axes)
 
 

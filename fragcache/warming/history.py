@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.utils import timezone
 
-from fragcache.exceptions import CacheUnavailable, UnknownAlias
+from fragcache.exceptions import CacheUnavailable, FragcacheError, UnknownAlias
 from fragcache.models import WarmRun
 from fragcache.store import store
 from fragcache.warming.distributed import Gathered, gathered, is_alive
@@ -18,18 +18,22 @@ from fragcache.warming.locks.lock import holder_of
 #: Shown instead of "running" of a run whose process is gone.
 DIED: Final = "died"
 COUNTS: Final = ("planned", "fresh", "rendered", "stored", "refused", "failed")
+#: Nobody can tell who holds a lock.
+_UNKNOWN: Final = (CacheUnavailable, LockUnavailable, UnknownAlias)
 
 
 class Locks(dict[str | None, Holder | None]):
     """Who holds the lock, by cache alias; each cache is asked once, and each run's batches.
 
     Raises:
-        CacheUnavailable, LockUnavailable: nobody can tell.
+        CacheUnavailable, LockUnavailable, UnknownAlias: nobody can tell.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._gathered: dict[int, Gathered] = {}
+        #: Why caches did not tell: each of them is waited for once.
+        self._silent: dict[str | None, FragcacheError] = {}
         #: Of runs that have not ended, by their keys.
         self.statuses: dict[int, str] = {}
 
@@ -42,7 +46,13 @@ class Locks(dict[str | None, Holder | None]):
         return self._gathered[run.pk]
 
     def __missing__(self, alias: str | None) -> Holder | None:
-        self[alias] = found = holder_of(store(alias))
+        if alias in self._silent:
+            raise self._silent[alias]
+        try:
+            self[alias] = found = holder_of(store(alias))
+        except _UNKNOWN as error:
+            self._silent[alias] = error
+            raise
         return found
 
 
@@ -116,7 +126,7 @@ def _running_or_died(run: WarmRun, locks: Locks) -> str:
         return run.status if is_alive(run) else DIED
     try:
         return run.status if _is_alive(run, locks[run.options.get("using")]) else DIED
-    except (CacheUnavailable, LockUnavailable, UnknownAlias):
+    except _UNKNOWN:
         return run.status
 
 

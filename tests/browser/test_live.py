@@ -20,6 +20,9 @@ from tests.browser.conftest import Tab
 #: Milliseconds between two looks of the script.
 PAUSE = 3000
 CACHE = "/admin/fragcache/fragmentcache/"
+#: How far each label of a form is from the left of its row, in pixels.
+INDENTS = """[...document.querySelectorAll(".form-row label")].map(label =>
+    label.getBoundingClientRect().left - label.closest(".form-row").getBoundingClientRect().left)"""
 
 
 def outside(call: Callable[[], Any]) -> Any:
@@ -83,6 +86,13 @@ def test_an_entry_is_shown_in_a_frame_of_no_origin(tab: Tab) -> None:
 @pytest.mark.parametrize("width", [1280, 400])
 def test_further_pages_hold_in_each_width(tab: Tab, width: int) -> None:
     tab.look(width=width)
-    for page in ("servers/", "warm/", "invalidate/?fragment=library.greeting", "clear/"):
+    for page in (
+        *("servers/", "warm/", "invalidate/?fragment=library.greeting", "clear/", "instance/"),
+        "../warmrun/",
+    ):
         tab.visit(f"{CACHE}{page}")
+        links = tab.page.locator(".fc-links li").first
+        assert links.evaluate("one => getComputedStyle(one).listStyleType") == "none"
+        assert links.bounding_box()["x"] == tab.page.locator("#content h1").bounding_box()["x"]
         assert (tab.overflow, tab.complaints) == (0, []), page
+        assert [where for where in tab.page.evaluate(INDENTS) if where > 20] == [], page

@@ -8,7 +8,8 @@ from fragcache import tokens
 from fragcache.exceptions import SetIncomplete, SetMissing
 from fragcache.keys import set_key
 from fragcache.records import Token
-from fragcache.sets.records import Generation, Shown, read_members, read_shown
+from fragcache.sets.records import Generation, Shown, check_name, read_members, read_shown
+from fragcache.sets.turns import turn
 from fragcache.store import Store, store
 from fragcache.token_memory import TokenName
 
@@ -28,26 +29,9 @@ def rollback_set(name: str, *, using: str | None = None) -> Shown:
     """
     cache = store(using)
     cache.check_writable()
-    shown = read_shown(cache, name)
-    if shown is None:
-        raise no_such_set(name)
-    if shown.former is None:
-        raise SetIncomplete(f"The set {name!r} was published once: there is nothing before it.")
-    _revive(cache, name, shown.former)
-    # By one, and so only if nobody has published meanwhile.
-    rolled_back = replace(
-        shown,
-        current=shown.former,
-        former=shown.current,
-        is_rolled_back=not shown.is_rolled_back,
-        as_of=shown.as_of + 1,
-    )
-    if cache.advance_many({set_key(name, cache.room): rolled_back.pack()}, None):
-        raise SetIncomplete(
-            f"The set {name!r} was published anew meanwhile, and not rolled back: see what it "
-            "shows, and try again."
-        )
-    return rolled_back
+    check_name(name)
+    with turn(cache, name):
+        return _rolled_back(cache, name)
 
 
 def missing_members(cache: Store, name: str, generation: Generation) -> int:
@@ -64,6 +48,29 @@ def no_such_set(name: str) -> SetMissing:
         f"No set {name!r} is in this cache: publish it on the source, and see that both sites have "
         "one KEY_PREFIX and the same SECRET_KEYS."
     )
+
+
+def _rolled_back(cache: Store, name: str) -> Shown:
+    shown = read_shown(cache, name)
+    if shown is None:
+        raise no_such_set(name)
+    if shown.former is None:
+        raise SetIncomplete(f"The set {name!r} was published once: there is nothing before it.")
+    _revive(cache, name, shown.former)
+    # By one, and so only if nobody has published meanwhile, whose turn this one became.
+    rolled_back = replace(
+        shown,
+        current=shown.former,
+        former=shown.current,
+        is_rolled_back=not shown.is_rolled_back,
+        as_of=shown.as_of + 1,
+    )
+    if cache.advance_many({set_key(name, cache.room): rolled_back.pack()}, None):
+        raise SetIncomplete(
+            f"The set {name!r} was published anew meanwhile, and not rolled back: see what it "
+            "shows, and try again."
+        )
+    return rolled_back
 
 
 def _revive(cache: Store, name: str, generation: Generation) -> None:

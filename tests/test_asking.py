@@ -20,7 +20,7 @@ from fragcache import (
     registry,
     remote_fragment,
 )
-from fragcache.contexts import courier
+from fragcache.contexts import asking, courier
 from fragcache.counters import Event
 from fragcache.page import entered, outside
 from fragcache.store import store
@@ -108,6 +108,15 @@ def test_is_not_asked_again_for_what_it_has_refused(
     time.sleep(1.1)  # for which a source lets nobody build what has failed
     fetch_context(NAME, n, default=None)
     assert asked_source.builds.count(n) == 2
+
+
+def test_what_was_asked_takes_little_memory_however_long_it_is(
+    asked_source: AskedSite, asking_target: Target, numbers: Iterator[int]
+) -> None:
+    assert fetch_context(NAME, next(numbers), "x" * 10_000)["of"] == "the source"
+    remembered = [*asking._answered._young, *asking._answered._old]
+    assert remembered
+    assert max(map(len, remembered)) < 100
 
 
 def test_with_a_key_of_another_site_is_refused_once_for_all(

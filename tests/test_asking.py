@@ -172,7 +172,8 @@ def test_asks_not_where_the_cache_does_not_answer(
     settings.CACHES = {**settings.CACHES, "gone": alias}
     # What is known of the fragment is trusted for a while; else nothing would be looked for.
     known = manifest.find(store(), NAME)
-    manifest._remembered[store("gone").space, NAME] = (time.monotonic(), known)
+    assert known is not None
+    manifest._remembered.keep({(store("gone").space, NAME): (time.monotonic(), known)})
     server.stop()
     assert fetch_context(NAME, next(numbers), default=None, using="gone") is None
     assert happened(Event.ASKED) == 1

@@ -74,6 +74,16 @@ def test_asks_before_it_rolls_back(
     assert number() == shown
 
 
+def test_rolls_nothing_back_where_nobody_can_answer(
+    source: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    with pytest.raises(CommandError, match=r"Nobody is there .* give --noinput") as raised:
+        said(SET, "--rollback")
+    assert raised.value.returncode == 2
+    assert number() == 2
+
+
 def test_says_what_is_missing(source: dict[str, int]) -> None:
     shown = read_shown(store(), SET)
     assert shown is not None

@@ -68,10 +68,10 @@ class Store:
         """Whether other processes read what this one writes."""
         return self.backend.shared
 
-    @cached_property
+    @property
     def room(self) -> int:
-        """How many bytes of a key KEY_PREFIX and VERSION leave."""
-        return MAX_BYTES - len(self.physical_key("").encode())
+        """How many bytes of a key KEY_PREFIX and VERSION leave, or a KEY_FUNCTION to a tenant."""
+        return self._plain_room if self.has_plain_keys else _room(self.physical_key)
 
     @cached_property
     def physical_key(self) -> Callable[[str], str]:
@@ -93,6 +93,10 @@ class Store:
         A KEY_FUNCTION of the site's own may say another prefix for each tenant.
         """
         return self.alias if self.has_plain_keys else f"{self.alias} {self.physical_key('')}"
+
+    @cached_property
+    def _plain_room(self) -> int:
+        return _room(self.physical_key)
 
     def check_writable(self) -> None:
         """Raise ``ReadOnly`` where this site may not write, with the reason."""
@@ -247,6 +251,10 @@ def store(alias: str | None = None) -> Store:
         UnknownAlias: ``CACHES`` has no such alias.
     """
     return _store(alias or _default_alias())
+
+
+def _room(physical_key: Callable[[str], str]) -> int:
+    return MAX_BYTES - len(physical_key("").encode())
 
 
 @cache

@@ -18,7 +18,8 @@ from fragcache import (
 )
 from fragcache.bounded import Bounded
 from fragcache.counters import Event
-from fragcache.store import store
+from fragcache.keys import MAX_BYTES
+from fragcache.store import _store, store
 from tests.fixtures import any_cache, happened, in_request
 from tests.library.models import Artist
 
@@ -94,6 +95,24 @@ def test_an_invalidation_is_one_tenants(
         tenant.set(name)
         get_fragment(greeting, "you")
         assert happened(Event.RENDERED) == before + rendered
+
+
+@any_cache
+def test_a_key_is_cut_alike_whichever_tenant_was_met_first(
+    cache_alias: str, tenants: None, greeting: Fragment
+) -> None:
+    """Else what one process invalidates stays in others, and Memcached refuses the key."""
+    long_name, you = "t" * 90, "you" * 40
+    for first in ("red", long_name):
+        _store.cache_clear()  # as in another process
+        tenant.set(first)
+        get_fragment(greeting, you)
+        tenant.set(long_name)
+        get_fragment(greeting, you)
+        assert len(store().physical_key("x" * store().room)) == MAX_BYTES
+    before = happened(Event.RENDERED)
+    get_fragment(greeting, you)
+    assert happened(Event.RENDERED) == before
 
 
 @any_cache

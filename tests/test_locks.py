@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -381,3 +382,16 @@ def sessions_of_runs() -> int:
         )
         [(number,)] = cursor.fetchall()
     return int(number)
+
+
+@pytest.mark.parametrize("ending", [None, SystemExit(143)])
+def test_a_cache_that_is_lost_does_not_change_how_a_run_ends(
+    start_server: Any, settings: Any, ending: BaseException | None
+) -> None:
+    server = start_server("redis")
+    alias = {"BACKEND": "fragcache.backends.redis.RedisCache", "LOCATION": server.address}
+    settings.CACHES = {**settings.CACHES, "lost": alias}
+    with pytest.raises(SystemExit) if ending else nullcontext(), WarmingLock(store("lost")):
+        server.stop()
+        if ending:
+            raise ending

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from fragcache import tokens
 from fragcache.exceptions import SetIncomplete, SetMissing
@@ -12,6 +13,9 @@ from fragcache.sets.records import Generation, Shown, check_name, read_members, 
 from fragcache.sets.turns import turn
 from fragcache.store import Store, store
 from fragcache.token_memory import TokenName
+
+#: Members that are looked for at a time: their values travel, and are in memory together.
+_SIZE: Final = 200
 
 
 def rollback_set(name: str, *, using: str | None = None) -> Shown:
@@ -39,7 +43,8 @@ def missing_members(cache: Store, name: str, generation: Generation) -> int:
     members = read_members(cache, name, generation)
     if members is None:
         return generation.members
-    return len(members) - len(cache.fetch_many(members))
+    parts = (members[start : start + _SIZE] for start in range(0, len(members), _SIZE))
+    return sum(len(part) - len(cache.fetch_many(part)) for part in parts)
 
 
 def no_such_set(name: str) -> SetMissing:

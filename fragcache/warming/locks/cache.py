@@ -44,8 +44,9 @@ class CacheLock:
 
     def release(self) -> None:
         self._ended.set()
-        if self.holder() == self._mine:
-            self._store.delete_many([self._key])
+        with suppress(CacheUnavailable):  # it ends by itself, and how the run ended is told
+            if self.holder() == self._mine:
+                self._store.delete_many([self._key])
 
     def holder(self) -> Holder | None:
         entry = self._store.read_many([self._key]).get(self._key)

@@ -518,8 +518,8 @@ def newest() -> str:
 
 class TestMistakes:
     @any_cache
-    @pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 101])
-    def test_a_name_that_is_none(self, cache_alias: str, name: str) -> None:
+    @pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 101, None])
+    def test_a_name_that_is_none(self, cache_alias: str, name: Any) -> None:
         for call in (use_set, rollback_set):
             with pytest.raises(InvalidArguments, match="is no name of a set"):
                 call(name)

@@ -100,13 +100,13 @@ def read_shown(cache: Store, name: str) -> Shown | None:
     return shown_by(cache.read_many([key]).get(key))
 
 
-def check_name(name: str) -> None:
+def check_name(name: object) -> None:
     """See that a name may be that of a set.
 
     Raises:
         InvalidArguments: it may not.
     """
-    if not _NAME.fullmatch(name):
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise InvalidArguments(
             f"{name!r} is no name of a set: it has 1 to 100 letters, digits, '_', '.' or '-'."
         )

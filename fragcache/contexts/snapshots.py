@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,22 @@ def largest_part(data: bytes) -> str:
     from fragcache.contexts import wire
 
     return _largest(wire.unpack(data))
+
+
+def described(data: bytes) -> str:
+    """Return what a snapshot holds as JSON for people, to be compared with another one.
+
+    Raises:
+        Unreadable: it is no snapshot, or one of a later format.
+        ExtraMissing: the library is not installed.
+    """
+    require()
+    import msgspec
+
+    from fragcache.contexts import wire
+
+    plain = msgspec.to_builtins(wire.unpack(data), builtin_types=(bytes,))
+    return json.dumps(plain, indent=1, ensure_ascii=False, default=repr)
 
 
 def require() -> None:

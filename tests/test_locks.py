@@ -19,12 +19,15 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from fragcache.keys import lock_key
 from fragcache.models import WarmRun
+from fragcache.records import pack_document
 from fragcache.store import store
 from fragcache.warming import Locked, LockUnavailable, WarmingLock
 from fragcache.warming.history import DIED, Locks, status_of
+from fragcache.warming.locks import Holder, holder_of
 from fragcache.warming.locks import file as file_lock
-from fragcache.warming.locks import holder_of
+from fragcache.warming.locks.cache import sealed_form
 from fragcache.warming.locks.file import default_path
 from tests.plugin import require
 from tests.recorded_runs import RUNS
@@ -395,3 +398,20 @@ def test_a_cache_that_is_lost_does_not_change_how_a_run_ends(
         server.stop()
         if ending:
             raise ending
+
+
+@pytest.mark.parametrize(
+    ("noted", "said"),
+    [
+        ({"host": "there", "pid": 7, "since": 1, "pid_space": "", "more": 1}, "process 7 on there"),
+        ({"host": "there"}, r"^Another run holds the lock\.$"),
+    ],
+)
+def test_a_lock_of_another_release_is_one(
+    cache_alias: str, noted: dict[str, Any], said: str
+) -> None:
+    cache = store()
+    holder = sealed_form(Holder.this_process(), pack_document(noted))
+    assert not cache.add_many({lock_key("warm", cache.room): holder}, 60)
+    with pytest.raises(Locked, match=said):
+        WarmingLock(cache).__enter__()

@@ -11,7 +11,8 @@ from django.core.cache import caches
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fragcache import Fragment, digests, get_fragment, invalidate_all
+from fragcache import Fragment, digests, get_fragment, invalidate_all, manifest
+from fragcache.store import store
 from fragcache.warming import watermarks
 from fragcache.warming.watermarks import Watermark
 from tests.fixtures import Clock, any_cache
@@ -170,6 +171,11 @@ class TestWhatMakesARunWhole:
         card.choices = {"variant": ["row", "full", "tile"]}
         del card.parameters
         assert counted(warm(card, changed=True))["planned"] == 30
+
+    def test_what_another_release_has_noted(self, card: Fragment) -> None:
+        warm(card)
+        manifest.publish(store(), [card], {"read_at": 1, "by_rows": {}})
+        assert counted(warm(card, changed=True)) == all_fresh(20)
 
     def test_a_cache_that_was_emptied(self, card: Fragment, cache_alias: str) -> None:
         warm(card)

@@ -64,7 +64,10 @@ def usable(fragment: Fragment, cache: Store, scope: str) -> Watermark | None:
     document = manifest.walked(cache, fragment.name)
     if document is None:
         return None
-    mark = Watermark(**document)
+    try:
+        mark = Watermark(**document)
+    except TypeError:  # of a release that notes something else
+        return None
     is_due = now() - mark.whole_at > _whole_every(fragment) * _SECOND
     return None if is_due or mark.scope != scope else mark
 

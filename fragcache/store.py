@@ -71,7 +71,9 @@ class Store:
     @property
     def room(self) -> int:
         """How many bytes of a key KEY_PREFIX and VERSION leave, or a KEY_FUNCTION to a tenant."""
-        return self._plain_room if self.has_plain_keys else _room(self.physical_key)
+        if self.has_plain_keys:
+            return self._plain_room
+        return MAX_BYTES - len(self.physical_key("").encode())
 
     @cached_property
     def physical_key(self) -> Callable[[str], str]:
@@ -96,7 +98,7 @@ class Store:
 
     @cached_property
     def _plain_room(self) -> int:
-        return _room(self.physical_key)
+        return MAX_BYTES - len(self.physical_key("").encode())
 
     def check_writable(self) -> None:
         """Raise ``ReadOnly`` where this site may not write, with the reason."""
@@ -251,10 +253,6 @@ def store(alias: str | None = None) -> Store:
         UnknownAlias: ``CACHES`` has no such alias.
     """
     return _store(alias or _default_alias())
-
-
-def _room(physical_key: Callable[[str], str]) -> int:
-    return MAX_BYTES - len(physical_key("").encode())
 
 
 @cache

@@ -51,6 +51,14 @@ class Bounded(Generic[V]):
                 for name, value in values.items():
                     self._put(name, value)
 
+    def drop(self, name: Hashable) -> None:
+        """Drop one value, if it is kept."""
+        with self._lock:
+            former = self._young.pop(name, None)
+            if former is not None:
+                self._young_size -= self._size_of(former)
+            self._forget_old(name)
+
     def clear(self) -> None:
         """Drop all values."""
         with self._lock:

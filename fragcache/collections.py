@@ -12,19 +12,20 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FieldDoesNotExist
 from django.db import connections
-from django.db.models import DateTimeField, F, Field, QuerySet
+from django.db.models import DateTimeField, F, Field, Manager, QuerySet
 from django.db.models.expressions import OrderBy
 
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.keys import microseconds
+from fragcache.suggestions import did_you_mean
 from fragcache.touching.fields import touch_field
 
 _MODULUS: Final = 2**64
 
 
-def collection_version(queryset: QuerySet[Any], *, field: str | None = None) -> str:
+def collection_version(queryset: QuerySet[Any] | Manager[Any], *, field: str | None = None) -> str:
     """Return the version of what a queryset selects: "12-00c5a1f09b3e7d42".
 
     It is the count, and 64 bits of a hash of all primary keys and mtimes; in their order where
@@ -34,8 +35,16 @@ def collection_version(queryset: QuerySet[Any], *, field: str | None = None) -> 
     ``field`` is the column that moves with every change of a row; by default the TouchField.
 
     Raises:
-        ImproperlyDeclared: the queryset has no definite rows or order, or they have no version.
+        ImproperlyDeclared: the queryset has no definite rows or order, or they have no version; or
+            it is none.
     """
+    if isinstance(queryset, Manager):
+        queryset = queryset.all()
+    if not isinstance(queryset, QuerySet):
+        raise ImproperlyDeclared(
+            f"collection_version() takes a queryset, whose rows the database tells, not "
+            f"{type(queryset).__name__}: {queryset!r:.100}."
+        )
     column = _column(queryset, field)
     _refuse_what_has_no_version(queryset, column)
     # Of one database: a router may draw lots, each time it is asked.
@@ -60,7 +69,14 @@ acollection_version = sync_to_async(collection_version)
 
 def _column(queryset: QuerySet[Any], name: str | None) -> Field[Any, Any]:
     model = queryset.model
-    column = touch_field(model) if name is None else model._meta.get_field(name)
+    try:
+        column = touch_field(model) if name is None else model._meta.get_field(name)
+    except FieldDoesNotExist:
+        names = [column.name for column in model._meta.concrete_fields]
+        raise ImproperlyDeclared(
+            f"collection_version(field={name!r}): {model._meta.label} has no such field."
+            f"{did_you_mean(str(name), names)}"
+        ) from None
     if isinstance(column, Field) and column.concrete:
         return column
     raise ImproperlyDeclared(

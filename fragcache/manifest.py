@@ -12,9 +12,11 @@ from django.db import models
 
 from fragcache import conf
 from fragcache.arguments import Parameters
+from fragcache.bounded import Bounded
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.entry import Entry, Kind
+from fragcache.exceptions import CacheUnavailable
 from fragcache.keys import Encoded, encode, manifest_key
 from fragcache.page import now
 from fragcache.records import pack_document, unpack_document
@@ -22,7 +24,10 @@ from fragcache.store import Store
 
 FORMAT: Final = 1
 
-_remembered: dict[tuple[str, str], tuple[float, RemoteFragment | None]] = {}
+#: Fragments that are remembered: each tenant of a KEY_FUNCTION has its own.
+_MOST: Final = 10_000
+#: By space and name, when it was read in ``time.monotonic()``.
+_remembered: Bounded[tuple[float, RemoteFragment]] = Bounded(_MOST, lambda _known: 1)
 
 
 class RemoteFragment(Fragment):
@@ -70,24 +75,37 @@ class RemoteFragment(Fragment):
 def publish(
     store: Store, fragments: Iterable[Fragment], walked: Mapping[str, Any] | None = None
 ) -> None:
-    """Tell targets of fragments whose instances were warmed, and later runs how they ``walked``."""
+    """Tell targets of fragments whose instances were warmed, and later runs how they ``walked``.
+
+    Raises:
+        CacheUnavailable: the cache does not answer, or refuses what they are told.
+    """
     moment = now()
     for fragment in fragments:
         if fragment.is_remote:
             continue
         payload = pack_document(_document(fragment) | {"walked": walked})
         entry = Entry(Kind.MANIFEST, payload, as_of=moment, built_at=moment)
-        store.write_many({manifest_key(fragment.name, store.room): entry}, None)
+        refused = store.write_many({manifest_key(fragment.name, store.room): entry}, None)
+        for reason in refused.values():
+            raise CacheUnavailable(
+                f"alias {store.alias!r} refused what targets are told of {fragment.name}: "
+                f"{reason.removesuffix('.')}.",
+                is_refusal=True,
+            )
 
 
 def find(store: Store, name: str) -> RemoteFragment | None:
     """Return a fragment that a source published; what is known is trusted for INVALIDATION_LAG."""
-    fetched_at, known = _remembered.get((store.space, name), (-1.0, None))
-    if known and time.monotonic() - fetched_at < conf.settings().INVALIDATION_LAG:
-        return known
+    place = store.space, name
+    [remembered] = _remembered.get_many([place])
+    if remembered and time.monotonic() - remembered[0] < conf.settings().INVALIDATION_LAG:
+        return remembered[1]
     document = _read(store, name)
-    found = None if document is None else RemoteFragment(document)
-    _remembered[store.space, name] = (time.monotonic(), found)
+    if document is None:
+        return None
+    found = RemoteFragment(document)
+    _remembered.keep({place: (time.monotonic(), found)})
     return found
 
 
@@ -96,6 +114,9 @@ def ensure(store: Store, fragment: Fragment) -> None:
 
     One of which targets show the HTML as well is left to the runs: what they say of it belongs
     together.
+
+    Raises:
+        CacheUnavailable: as of ``publish``.
     """
     known = find(store, fragment.name)
     if known is not None:
@@ -104,7 +125,7 @@ def ensure(store: Store, fragment: Fragment) -> None:
         if fragment.publish != "context" or not has_changed:
             return
     publish(store, [fragment])
-    _remembered.pop((store.space, fragment.name), None)
+    _remembered.drop((store.space, fragment.name))
 
 
 def walked(store: Store, name: str) -> dict[str, Any] | None:

@@ -31,11 +31,11 @@ def parameters_of(
     """Return the parameters of a context function.
 
     Raises:
-        ImproperlyDeclared: it takes ``*args``, ``**kwargs`` or keyword-only parameters, or
-            ``choices`` names no parameter.
+        ImproperlyDeclared: it takes ``*args``, ``**kwargs`` or keyword-only parameters, does not
+            say what it takes, or ``choices`` names no parameter.
     """
     names, defaults = [], []
-    for parameter in inspect.signature(function).parameters.values():
+    for parameter in _signature(function, owner).parameters.values():
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise ImproperlyDeclared(
                 f"{owner}: its function takes {parameter} ({parameter.kind.description}); "
@@ -67,6 +67,16 @@ def parameters_of(
         pk_attribute=pk.attname if pk is not None else "",
         defaults_encoded=_encoded_defaults(names, defaults, choices),
     )
+
+
+def _signature(function: Callable[..., Any], owner: str) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError) as error:  # such as of dict, and much that is written in C
+        raise ImproperlyDeclared(
+            f"{owner}: its function {function!r} does not say what parameters it takes: write one "
+            "in Python that calls it."
+        ) from error
 
 
 def _encoded_defaults(

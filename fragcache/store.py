@@ -75,9 +75,11 @@ class Store:
         """Under how many keys a token lies."""
         return self.backend.token_copies
 
-    @cached_property
+    @property
     def room(self) -> int:
-        """How many bytes of a key KEY_PREFIX and VERSION leave."""
+        """How many bytes of a key KEY_PREFIX and VERSION leave, or a KEY_FUNCTION to a tenant."""
+        if self.has_plain_keys:
+            return self._plain_room
         return MAX_BYTES - len(self.physical_key("").encode())
 
     @cached_property
@@ -100,6 +102,10 @@ class Store:
         A KEY_FUNCTION of the site's own may say another prefix for each tenant.
         """
         return self.alias if self.has_plain_keys else f"{self.alias} {self.physical_key('')}"
+
+    @cached_property
+    def _plain_room(self) -> int:
+        return MAX_BYTES - len(self.physical_key("").encode())
 
     def check_writable(self) -> None:
         """Raise ``ReadOnly`` where this site may not write, with the reason."""

@@ -140,8 +140,12 @@ def _clock(answer: dt.datetime | str, alias: str) -> int:
     moment = dt.datetime.fromisoformat(answer) if isinstance(answer, str) else answer
     # With USE_TZ=False PostgreSQL answers in the connection's time zone, SQLite in UTC.
     zone = connections[alias].timezone_name if connections[alias].vendor != "sqlite" else "UTC"
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=zoneinfo.ZoneInfo(zone))
-    return microseconds(aware)
+    if moment.tzinfo:
+        return microseconds(moment)
+    # Of the hour that comes twice when clocks are set back, the one that it is.
+    local = moment.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+    both = [microseconds(local.replace(fold=fold).astimezone(dt.UTC)) for fold in (0, 1)]
+    return min(both, key=lambda one: abs(one - now()))
 
 
 def _computed(

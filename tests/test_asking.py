@@ -20,7 +20,7 @@ from fragcache import (
     registry,
     remote_fragment,
 )
-from fragcache.contexts import courier
+from fragcache.contexts import asking, courier
 from fragcache.counters import Event
 from fragcache.page import entered, outside
 from fragcache.store import store
@@ -110,6 +110,15 @@ def test_is_not_asked_again_for_what_it_has_refused(
     assert asked_source.builds.count(n) == 2
 
 
+def test_what_was_asked_takes_little_memory_however_long_it_is(
+    asked_source: AskedSite, asking_target: Target, numbers: Iterator[int]
+) -> None:
+    assert fetch_context(NAME, next(numbers), "x" * 10_000)["of"] == "the source"
+    remembered = [*asking._answered._young, *asking._answered._old]
+    assert remembered
+    assert max(map(len, remembered)) < 100
+
+
 def test_with_a_key_of_another_site_is_refused_once_for_all(
     asked_source: AskedSite,
     asking_target: Target,
@@ -163,7 +172,8 @@ def test_asks_not_where_the_cache_does_not_answer(
     settings.CACHES = {**settings.CACHES, "gone": alias}
     # What is known of the fragment is trusted for a while; else nothing would be looked for.
     known = manifest.find(store(), NAME)
-    manifest._remembered[store("gone").space, NAME] = (time.monotonic(), known)
+    assert known is not None
+    manifest._remembered.keep({(store("gone").space, NAME): (time.monotonic(), known)})
     server.stop()
     assert fetch_context(NAME, next(numbers), default=None, using="gone") is None
     assert happened(Event.ASKED) == 1

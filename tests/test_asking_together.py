@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import trustme
 from django.conf import settings as django_settings
 
 from fragcache import fetch_context, get_fragments, registry, remote_fragment
+from fragcache.contexts.courier import Courier, Reply
 from tests.asked_site import KEY, NAME, SECRETS, AskedSite, Target
 
 
@@ -83,13 +85,47 @@ def test_a_source_of_an_earlier_release_is_asked_one_by_one(
     server = ThreadingHTTPServer(("127.0.0.1", 0), OldSource)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     wanted = [next(numbers) for _time in range(3)]
+    more = [next(numbers) for _time in range(2)]
     try:
         asking_target(f"127.0.0.1:{server.server_port}")
         assert contexts(wanted) == [None] * 3
+        assert contexts(more) == [None] * 2
     finally:
         server.shutdown()
         server.server_close()
-    assert sorted(one["kwargs"]["n"] for one in OldSource.asked[1:]) == wanted
+    assert sorted(one["kwargs"]["n"] for one in OldSource.asked[1:]) == wanted + more
+
+
+class PackedSource(BaseHTTPRequestHandler):
+    """A source that answers a key, compressed whatever is asked for."""
+
+    accepted = ""
+
+    def do_POST(self) -> None:
+        PackedSource.accepted = self.headers["Accept-Encoding"]
+        answer = gzip.compress(b'{"key": "fc1:x", "more": "' + bytes(10**6) + b'"}')
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *args: object) -> None:
+        """Print nothing."""
+
+
+def test_an_answer_is_not_unpacked_which_may_have_no_end() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), PackedSource)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    courier = Courier(f"http://127.0.0.1:{server.server_port}/", KEY, 5)
+    try:
+        [reply] = courier.ask([b"{}"], 5)
+    finally:
+        courier.close()
+        server.shutdown()
+        server.server_close()
+    assert reply == Reply(200, {})
+    assert PackedSource.accepted == "identity"
 
 
 @pytest.fixture

@@ -71,6 +71,15 @@ class TestBound:
             values.keep({"name": "x" * 30})
         assert values.size == 30
 
+    def test_what_is_dropped_takes_nothing_young_or_old(self) -> None:
+        values = bounded(10)
+        values.keep({"old": "x" * 5})
+        values.keep({"young": "y" * 4})
+        for name in ("old", "young", "none"):
+            values.drop(name)
+        assert values.size == 0
+        assert values.get_many(["old", "young"]) == [None, None]
+
     def test_what_is_cleared_takes_nothing(self) -> None:
         values = bounded(10)
         values.keep(dict.fromkeys(range(9), "x"))

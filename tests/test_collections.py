@@ -362,3 +362,25 @@ def shown(rows: QuerySet[Session]) -> list[Any]:
 def latest(rows: QuerySet[Session] = SESSIONS) -> tuple[Any, int]:
     """Return what a version by the latest mtime would be."""
     return rows.aggregate(Max("updated_at"))["updated_at__max"], rows.count()
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "message"),
+    [
+        ([1, 2], None, r"takes a queryset, whose rows the database tells, not list: \[1, 2\]\."),
+        (
+            SESSIONS,
+            "updated",
+            r"field='updated'\): studio\.Session has no such field\. Did you mean 'updated_at'\?",
+        ),
+    ],
+)
+def test_what_is_no_queryset_or_field_is_refused(
+    given: Any, field: str | None, message: str
+) -> None:
+    with pytest.raises(ImproperlyDeclared, match=message):
+        collection_version(given, field=field)
+
+
+def test_a_manager_stands_for_all_of_its_rows(sessions: list[Session]) -> None:
+    assert collection_version(Session.objects) == collection_version(SESSIONS)

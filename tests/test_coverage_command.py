@@ -15,12 +15,15 @@ from fragcache import (
     fetch_context,
     fragment,
     invalidate_all,
+    page,
     publish_context,
     registry,
     remote_fragment,
 )
+from fragcache.contexts import coverage, presence
 from fragcache.counters import Event
 from fragcache.stats.keeping import keeper
+from fragcache.store import store
 from tests.asked_site import AskedSite, Target
 from tests.fixtures import Clock, any_cache, happened, on_target, warm
 from tests.library.models import Artist
@@ -82,8 +85,9 @@ class TestCoverage:
                 assert said.count("missing: ") == 5
                 assert "missing: (900) language=en-us, time_zone=UTC\n" in said
                 assert "and 2 more: -v2 names them" in said
-                said, _code = covered(verbosity=2)
+                said, _code = covered("-v2")
                 assert said.count("missing: ") == 7
+                assert covered("-v0") == ("", 1)
                 assert "more" not in said
                 document = json.loads(covered(json=True)[0])
             finally:
@@ -92,6 +96,27 @@ class TestCoverage:
         assert document["source"] is None
         assert (found["asked"], found["there"], found["missing"]) == (8, 1, 7)
         assert found["first_missing"][0] == "(900) language=en-us, time_zone=UTC"
+
+    def test_remembers_one_part_at_a_time(
+        self, cards: Fragment, artists: list[Artist], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        remembered = []
+
+        def built_at(*given: Any, **options: Any) -> Any:
+            found = presence.built_at(*given, **options)
+            remembered.append(len(page.current().memory(store().space).heads))
+            return found
+
+        publish_context(NAME, artists[0].pk)
+        monkeypatch.setattr(coverage, "SIZE", 3)
+        monkeypatch.setattr(coverage, "built_at", built_at)
+        with on_target(NAME):
+            remote_fragment(NAME, "x.html", items=lambda: range(900, 910))
+            try:
+                assert "0 of 10 there" in covered()[0]
+            finally:
+                registry.remove(NAME)
+        assert remembered == [3, 3, 3, 1]
 
     def test_does_not_count_what_has_been_purged(
         self, cards: Fragment, artists: list[Artist]

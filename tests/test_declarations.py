@@ -205,6 +205,13 @@ def test_a_fragment_that_only_publishes_its_context_needs_no_template(declare: D
     assert declare(publish="context")(declared_in(FRAGMENTS)).template_name is None
 
 
+def test_a_function_that_does_not_say_what_it_takes_is_refused(declare: Declare) -> None:
+    message = "library.x: its function <class 'dict'> does not say what parameters it takes: write"
+
+    with pytest.raises(ImproperlyDeclared, match=message):
+        _ = declare("x.html", name="library.x")(dict).parameters
+
+
 def test_an_unknown_form_of_publishing_is_refused(declare: Declare) -> None:
     message = "library.album_card: publish='json' is none of html, context, both."
 

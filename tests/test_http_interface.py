@@ -54,6 +54,10 @@ def cards(renders: list[Any]) -> Fragment:
         renders.append((artist.pk, variant))
         return {"artist": artist, "variant": variant, "secret": SECRET}
 
+    @fragment(name="library.newest", items=Artist.objects.all, publish="context")
+    def newest(artist: Artist | None = None) -> dict[str, Any]:
+        return {"artist": artist}
+
     @fragment(name="library.html", template_name="x.html", items=Artist.objects.all)
     def html(artist: Artist) -> dict[str, Any]:
         return {"artist": artist}
@@ -283,6 +287,11 @@ class TestRefusals:
                 {"fragment": NAME, "args": [1, "row", 3]},
                 422,
                 {"args": "There are 3, and 2 parameters."},
+            ),
+            (
+                {"fragment": "library.newest", "kwargs": {"a": 2}},
+                422,
+                {"a": "There is no such parameter."},
             ),
             ({"fragment": NAME, "args": [0]}, 404, None),
             ({"fragment": "library.html", "args": [1]}, 404, None),

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -18,12 +19,15 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from fragcache.keys import lock_key
 from fragcache.models import WarmRun
+from fragcache.records import pack_document
 from fragcache.store import store
 from fragcache.warming import Locked, LockUnavailable, WarmingLock
 from fragcache.warming.history import DIED, Locks, status_of
+from fragcache.warming.locks import Holder, holder_of
 from fragcache.warming.locks import file as file_lock
-from fragcache.warming.locks import holder_of
+from fragcache.warming.locks.cache import sealed_form
 from fragcache.warming.locks.file import default_path
 from tests.plugin import require
 from tests.recorded_runs import RUNS
@@ -381,3 +385,33 @@ def sessions_of_runs() -> int:
         )
         [(number,)] = cursor.fetchall()
     return int(number)
+
+
+@pytest.mark.parametrize("ending", [None, SystemExit(143)])
+def test_a_cache_that_is_lost_does_not_change_how_a_run_ends(
+    start_server: Any, settings: Any, ending: BaseException | None
+) -> None:
+    server = start_server("redis")
+    alias = {"BACKEND": "fragcache.backends.redis.RedisCache", "LOCATION": server.address}
+    settings.CACHES = {**settings.CACHES, "lost": alias}
+    with pytest.raises(SystemExit) if ending else nullcontext(), WarmingLock(store("lost")):
+        server.stop()
+        if ending:
+            raise ending
+
+
+@pytest.mark.parametrize(
+    ("noted", "said"),
+    [
+        ({"host": "there", "pid": 7, "since": 1, "pid_space": "", "more": 1}, "process 7 on there"),
+        ({"host": "there"}, r"^Another run holds the lock\.$"),
+    ],
+)
+def test_a_lock_of_another_release_is_one(
+    cache_alias: str, noted: dict[str, Any], said: str
+) -> None:
+    cache = store()
+    holder = sealed_form(Holder.this_process(), pack_document(noted))
+    assert not cache.add_many({lock_key("warm", cache.room): holder}, 60)
+    with pytest.raises(Locked, match=said):
+        WarmingLock(cache).__enter__()

@@ -43,6 +43,7 @@ from fragcache import (
 from fragcache.counters import Event
 from fragcache.entry import Entry, Kind
 from fragcache.store import store
+from fragcache.verifying import comparing
 from tests.discography.models import Record, Singer
 from tests.fixtures import (
     Clock,
@@ -561,13 +562,42 @@ class TestCommands:
             assert re.search(rf"(?m)^entry key +{re.escape(store().physical_key(key))}$", text)
             assert re.search(r"(?m)^entry +[\d,]+ bytes, fresh$", text)
 
-    def test_verify_leaves_it_out(
-        self, cache_alias: str, records_of: Fragment, singers: list[Singer]
+    def test_verify_compares_it(
+        self,
+        cache_alias: str,
+        records_of: Fragment,
+        singers: list[Singer],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(comparing, "PAUSE", 0)
         warm(records_of)
-        with pytest.raises(CommandError, match="there is no HTML to compare"):
+        number = len(singers)
+        assert f"{number} instances        {number} compared   " in said("verify", NAME)
+
+        Singer.objects.filter(pk=singers[0].pk).update(first_name="Other")
+        out = io.StringIO()
+        with pytest.raises(CommandError, match=rf"Of {number} instances: 1 outdated\."):
+            call_command("fragments", "verify", NAME, "--strict", stdout=out)
+        assert f"{NAME}({singers[0].pk}), language=en-us, time_zone=UTC: outdated" in out.getvalue()
+        assert re.search(r'(?m)^ *\+ .*"Other"', out.getvalue())
+
+    def test_verify_finds_what_its_version_does_not_tell(
+        self,
+        cache_alias: str,
+        artists: list[Artist],
+        declare: Callable[..., Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(comparing, "PAUSE", 0)
+
+        @declare(name=NAME, items=Artist.objects.all, version="updated_at", publish="context")
+        def named(artist: Artist) -> dict[str, Any]:
+            return {"name": artist.name}
+
+        warm(named)
+        Artist.objects.filter(pk=artists[0].pk).update(name="Other")
+        with pytest.raises(CommandError, match=r"Of 2 instances: 1 wrong\."):
             said("verify", NAME)
-        assert "there is no HTML to compare" in said("verify")
 
     def test_list_and_check_know_it(self, cache_alias: str, records_of: Fragment) -> None:
         assert NAME in said("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,7 +33,13 @@ from fragcache import (
 )
 from fragcache.counters import Event
 from fragcache.keys import set_key
-from fragcache.sets.records import names_of_sets, read_members, read_shown
+from fragcache.sets.records import (
+    add_name,
+    list_keys,
+    names_of_sets,
+    read_members,
+    read_shown,
+)
 from fragcache.store import Store, store
 from tests.fixtures import (
     Clock,
@@ -323,6 +330,9 @@ class TestShowing:
             with publish_set(SET) as late:
                 late.publish(COUNT)
         assert (early.is_shown, late.is_shown) == (False, True)
+        lists = list_keys(store(), SET, early._version.encoded, 1)
+        assert lists
+        assert not store().fetch_many(lists)
         assert "one that was begun later is" in caplog.text
         with use_set(SET):
             assert fetch_context(COUNT)["n"] == 2
@@ -416,8 +426,10 @@ class TestRollingBack:
     def test_is_refused_where_another_is_published_meanwhile(
         self, cache_alias: str, source: dict[str, int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from fragcache.sets import rolling
+        """Which is so where rolling back takes longer than its turn."""
+        from fragcache.sets import rolling, turns
 
+        monkeypatch.setattr(turns, "SECONDS", 0.01)
         publish(1)
         publish(2)
         revive = rolling._revive
@@ -433,10 +445,81 @@ class TestRollingBack:
             assert shown() == whole(3)
 
 
+class TestTurns:
+    @any_cache
+    def test_what_is_rolled_back_while_another_is_shown_follows_it(
+        self, cache_alias: str, source: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from fragcache.sets import publishing
+
+        numbers = {}
+        rolled_back: list[Any] = []
+        read = publishing.read_shown
+
+        def read_then_roll_back(*given: Any) -> Any:
+            before = read(*given)
+            other.start()
+            other.join(0.1)
+            return before
+
+        other = threading.Thread(target=lambda: rolled_back.append(rollback_set(SET)))
+        for n in (1, 2, 3):
+            if n == 3:
+                monkeypatch.setattr(publishing, "read_shown", read_then_roll_back)
+            publish_but(lambda: None)
+            numbers[n] = newest()
+        other.join()
+        [found] = rolled_back
+        assert (found.current.name, found.former.name) == (numbers[2], numbers[3])
+        current = read_shown(store(), SET)
+        assert current is not None
+        assert current.current.name == numbers[2]
+
+    @any_cache
+    def test_of_one_who_was_killed_in_it_ends(
+        self, cache_alias: str, source: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from fragcache.sets import turns
+
+        monkeypatch.setattr(turns, "SECONDS", 0.1)
+        with turns.turn(store(), SET):
+            publish_but(lambda: None)
+        assert read_shown(store(), SET) is not None
+
+    @any_cache
+    def test_of_two_that_are_named_at_once_none_is_forgotten(
+        self, cache_alias: str, source: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from fragcache.sets import records
+
+        read = records._read_names
+        other = threading.Thread(target=lambda: add_name(store(), "other"))
+        threads = iter([None, other])
+
+        def read_then_add(cache: Store) -> Any:
+            names = read(cache)
+            if (thread := next(threads, None)) is not None:
+                thread.start()
+                thread.join(0.1)
+            return names
+
+        monkeypatch.setattr(records, "_read_names", read_then_add)
+        add_name(store(), SET)
+        other.join()
+        assert names_of_sets(store()) == [SET, "other"]
+
+
+def newest() -> str:
+    """Return the generation that was begun last."""
+    found = read_shown(store(), SET)
+    assert found is not None
+    return max(one.name for one in (found.current, found.former) if one is not None)
+
+
 class TestMistakes:
     @any_cache
-    @pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 101])
-    def test_a_name_that_is_none(self, cache_alias: str, name: str) -> None:
+    @pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 101, None])
+    def test_a_name_that_is_none(self, cache_alias: str, name: Any) -> None:
         for call in (use_set, rollback_set):
             with pytest.raises(InvalidArguments, match="is no name of a set"):
                 call(name)

@@ -11,9 +11,10 @@ from django.core.cache import caches
 from django.core.management import CommandError, call_command
 
 from fragcache import fetch_context, fragment, publish_set, use_set
+from fragcache.sets import rolling
 from fragcache.sets.records import read_members, read_shown
 from fragcache.store import store
-from tests.fixtures import any_cache
+from tests.fixtures import RoundTrips, any_cache
 
 pytestmark = any_cache
 SET, COUNT = "library.front", "library.count"
@@ -74,6 +75,16 @@ def test_asks_before_it_rolls_back(
     assert number() == shown
 
 
+def test_rolls_nothing_back_where_nobody_can_answer(
+    source: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    with pytest.raises(CommandError, match=r"Nobody is there .* give --noinput") as raised:
+        said(SET, "--rollback")
+    assert raised.value.returncode == 2
+    assert number() == 2
+
+
 def test_says_what_is_missing(source: dict[str, int]) -> None:
     shown = read_shown(store(), SET)
     assert shown is not None
@@ -82,6 +93,16 @@ def test_says_what_is_missing(source: dict[str, int]) -> None:
     with pytest.raises(CommandError, match=r"Members of library\.front are missing") as raised:
         said()
     assert raised.value.returncode == 1
+
+
+def test_fetches_some_members_at_a_time(
+    source: dict[str, int], monkeypatch: pytest.MonkeyPatch, trips: RoundTrips
+) -> None:
+    monkeypatch.setattr(rolling, "_SIZE", 2)
+    assert said().startswith("library.front  2 of 2 members of 1 fragment")
+    members = [[key for key in trip.keys if COUNT in key] for trip in trips.of("get_many")]
+    assert max(map(len, members)) == 2
+    assert sum(map(len, members)) == 4
 
 
 def test_says_that_there_are_none(cache_alias: str) -> None:

@@ -190,6 +190,14 @@ def test_what_cannot_be_published_is_named_with_its_path(value: Any, message: st
     assert str(raised.value).startswith("value[0].a is ")
 
 
+@pytest.mark.parametrize(
+    "value", ["a\ud800", {"\ud800": 1}, Price(Decimal(1), ["\ud800"]), SafeString("\ud800")]
+)
+def test_a_text_without_a_form_in_utf_8_is_an_error(value: Any) -> None:
+    with pytest.raises(Unpublishable, match=r"\\ud800' has half of a surrogate pair"):
+        take_snapshot({"value": value})
+
+
 def test_a_list_that_holds_itself_is_an_error() -> None:
     endless: list[Any] = []
     endless.append({"inner": endless})

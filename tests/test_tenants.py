@@ -8,8 +8,18 @@ from typing import Any
 
 import pytest
 
-from fragcache import Fragment, get_fragment, invalidate
+from fragcache import (
+    Fragment,
+    fetch_context,
+    get_fragment,
+    invalidate,
+    manifest,
+    publish_context,
+)
+from fragcache.bounded import Bounded
 from fragcache.counters import Event
+from fragcache.keys import MAX_BYTES
+from fragcache.store import _store, store
 from tests.fixtures import any_cache, happened, in_request
 from tests.library.models import Artist
 
@@ -85,3 +95,43 @@ def test_an_invalidation_is_one_tenants(
         tenant.set(name)
         get_fragment(greeting, "you")
         assert happened(Event.RENDERED) == before + rendered
+
+
+@any_cache
+def test_a_key_is_cut_alike_whichever_tenant_was_met_first(
+    cache_alias: str, tenants: None, greeting: Fragment
+) -> None:
+    """Else what one process invalidates stays in others, and Memcached refuses the key."""
+    long_name, you = "t" * 90, "you" * 40
+    for first in ("red", long_name):
+        _store.cache_clear()  # as in another process
+        tenant.set(first)
+        get_fragment(greeting, you)
+        tenant.set(long_name)
+        get_fragment(greeting, you)
+        assert len(store().physical_key("x" * store().room)) == MAX_BYTES
+    before = happened(Event.RENDERED)
+    get_fragment(greeting, you)
+    assert happened(Event.RENDERED) == before
+
+
+@any_cache
+def test_what_is_remembered_of_manifests_does_not_grow_with_tenants(
+    cache_alias: str, tenants: None, declare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered: Bounded[Any] = Bounded(8, lambda _known: 1)
+    monkeypatch.setattr(manifest, "_remembered", remembered)
+
+    @declare(name="library.plain", publish="context")
+    def plain() -> dict[str, Any]:
+        return {"tenant": tenant.get()}
+
+    names = [f"tenant{number}" for number in range(12)]
+    for name in names:
+        tenant.set(name)
+        publish_context(plain)
+        assert manifest.find(store(), plain.name) is not None
+    assert 0 < remembered.size <= 8
+    for name in names:
+        tenant.set(name)
+        assert fetch_context(plain)["tenant"] == name

@@ -193,6 +193,17 @@ class TestTheCommand:
         trigger("studio.Session")
         assert (folder / "0002_touch_session.py").read_text() == out
 
+    def test_a_folder_that_cannot_be_written_to_is_an_error(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_given: object, **_options: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "write_text", refuse)
+        message = r"0002_touch_session\.py cannot be written: Permission denied. Use --dry-run"
+        with pytest.raises(CommandError, match=message):
+            trigger("studio.Session")
+
     def test_a_check_fails_until_it_is_there(self, folder: Path) -> None:
         with pytest.raises(CommandError, match=r"0002_touch_session\.py is missing") as caught:
             trigger("studio.Session", "--check")
@@ -209,7 +220,7 @@ class TestTheCommand:
         ("label", "said"),
         [
             ("studio.Sesion", "'studio.Sesion' is no model"),
-            ("studio", "Write APP.MODEL, as in 'blog.Post'."),
+            ("studio", "'studio' is no model. Write APP.MODEL, as in 'blog.Post'."),
             ("studio.Mic", "studio.Mic has 0 fields that could move"),
             ("studio.LiveSession", "The mtime of studio.LiveSession is studio.Session's"),
             ("library.Album", "The app 'library' has 0 latest migrations"),

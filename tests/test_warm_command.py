@@ -346,6 +346,7 @@ USAGE: dict[str, tuple[list[str], str]] = {
         ["--using", "redsi"],
         "'redsi' is not an alias of CACHES. Did you mean 'redis'?",
     ),
+    "a batch larger than any": (["--batch-size", "1" * 20], "is more than 2,147,483,647"),
     "a limit below zero": (["--limit", "-1"], "'-1' is not a number of 0 or more"),
     "a limit that is no number": (["--limit", "few"], "'few' is not a number of 0 or more"),
     "an endless wait": (["--wait", "nan"], "'nan' is not a number of 0.0 or more"),

@@ -9,7 +9,7 @@ import pytest
 import redis
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from fragcache import Fragment
+from fragcache import CacheUnavailable, Fragment, fragment, publish_context
 from fragcache.backends.embedded import EmbeddedCache
 from fragcache.counters import Event
 from fragcache.warming import Report, Status
@@ -80,6 +80,7 @@ def test_redis_out_of_memory(keep_in: Any, page: Fragment, start_server: Any) ->
     client = redis.Redis.from_url(server.address)
     client.config_set("maxmemory-policy", "noeviction")
     client.config_set("maxmemory", "1mb")
+    client.close()
     page.revision = 2
 
     found = refusals(warm(page, force=True))
@@ -95,6 +96,7 @@ def test_redis_that_became_a_replica(keep_in: Any, page: Fragment, start_server:
     # Of a master that does not answer it keeps what it has.
     master.stop()
     client.replicaof("127.0.0.1", master.port)
+    client.close()
 
     found = refusals(warm(page, force=True))
     assert list(found.values()) == [3]
@@ -119,6 +121,43 @@ def test_what_is_confirmed_and_not_kept(use_backend: Any, page: Fragment) -> Non
 
     assert refusals(report) == {"it was confirmed, and is not there when it is read back": 1}
     assert counted(report) == {"planned": 3, "rendered": 3, "stored": 2, "refused": 1}
+
+
+class RefusesManifests(EmbeddedCache):
+    """Takes everything but what targets are told of fragments."""
+
+    def store_many(
+        self,
+        data: Mapping[str, Any],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> dict[str, str]:
+        refused = {key: "no room" for key in data if key.endswith("!manifest")}
+        taken = {key: value for key, value in data.items() if key not in refused}
+        return refused | super().store_many(taken, timeout, version)
+
+
+def test_what_targets_are_told_of_a_fragment(
+    use_backend: Any, page: Fragment, caplog: pytest.LogCaptureFixture
+) -> None:
+    use_backend(RefusesManifests)
+    report = warm(page)
+
+    assert report.status is Status.FAILED
+    assert counted(report) == {"planned": 3, "rendered": 3, "stored": 3, "failed": 1}
+    message = "alias 'special' refused what targets are told of library.page: no room."
+    assert f"library.page: {message}" in caplog.text
+
+
+def test_what_targets_are_told_of_a_context(use_backend: Any) -> None:
+    use_backend(RefusesManifests)
+
+    @fragment(name="library.plain", publish="context")
+    def plain() -> dict[str, Any]:
+        return {}
+
+    with pytest.raises(CacheUnavailable, match=r"refused what targets are told of library\.plain"):
+        publish_context(plain)
 
 
 @any_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from django.core.cache import caches
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fragcache import Fragment, digests, get_fragment, invalidate_all
+from fragcache import Fragment, digests, get_fragment, invalidate_all, manifest
+from fragcache.store import store
 from fragcache.warming import watermarks
+from fragcache.warming.watermarks import Watermark
 from tests.fixtures import Clock, any_cache
 from tests.library.models import Album, Artist
 from tests.warming import A_SECOND, all_fresh, all_stored, counted, warm
@@ -169,6 +172,11 @@ class TestWhatMakesARunWhole:
         del card.parameters
         assert counted(warm(card, changed=True))["planned"] == 30
 
+    def test_what_another_release_has_noted(self, card: Fragment) -> None:
+        warm(card)
+        manifest.publish(store(), [card], {"read_at": 1, "by_rows": {}})
+        assert counted(warm(card, changed=True)) == all_fresh(20)
+
     def test_a_cache_that_was_emptied(self, card: Fragment, cache_alias: str) -> None:
         warm(card)
         caches[cache_alias].clear()
@@ -263,3 +271,16 @@ def test_without_time_zones_times_are_compared_as_the_database_has_them(
     assert counted(warm(card, changed=True)) == {}
     albums[3].save()
     assert counted(warm(card, changed=True)) == all_stored(2)
+
+
+@pytest.mark.parametrize(("later", "since"), [(5, "01:40"), (50, "00:40"), (170, "00:40")])
+def test_what_changes_in_the_hour_that_summer_time_ends_with_is_looked_at(
+    settings: Any, clock: Clock, later: int, since: str
+) -> None:
+    """Where columns have no zone, it comes twice: 1:45 of the second time is before 1:50."""
+    settings.USE_TZ = False
+    settings.TIME_ZONE = "America/New_York"
+    read_at = dt.datetime(2026, 11, 1, 5, 50, tzinfo=dt.UTC)
+    clock.step(read_at.timestamp() + later * 60 - time.time())
+    mark = Watermark(read_at=round(read_at.timestamp() * 1_000_000), whole_at=0, scope="")
+    assert f"{mark.since:%Y-%m-%d %H:%M}" == f"2026-11-01 {since}"

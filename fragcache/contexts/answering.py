@@ -133,7 +133,8 @@ def misfits(fragment: Fragment, args: Sequence[Any], kwargs: Mapping[str, Any]) 
     for name, value in (given | dict(kwargs)).items():
         if name in parameters.choices and value not in parameters.choices[name]:
             found.setdefault(name, "It is not among its choices.")
-    if parameters.pk_to_python is not None and (first := parameters.names[0]) not in found:
+    first = next(iter(parameters.names), "")
+    if parameters.pk_to_python is not None and first not in found and first in {*given, *kwargs}:
         try:
             parameters.primary_key((given | dict(kwargs))[first])
         except InvalidArguments:

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any, Final
 
 from django.core.signals import setting_changed
@@ -116,7 +117,7 @@ def ask(batch: Batch, positions: Sequence[int], page: Page) -> bool:
 def _asked(asked: Source, bodies: dict[int, bytes], name: str, page: Page) -> list[int]:
     """Return the positions of what the source says is published by now."""
     now = time.monotonic()
-    known = _answered.get_many(bodies.values())
+    known = _answered.get_many(map(_mark, bodies.values()))
     due = {
         position: body
         for (position, body), until in zip(bodies.items(), known, strict=True)
@@ -164,12 +165,17 @@ def _note(asked: Source, reply: Reply, body: bytes, name: str) -> bool:
     until = time.monotonic() + wait
     if reply.status in _FOR_ALL:
         asked.refuses_until = until
-    _answered.keep({body: until})
+    _answered.keep({_mark(body): until})
     if reply.status == _OK and isinstance(reply.document.get("key"), str):
         return True
     if reply.status != _MISSING:  # which is an answer
         _say(name, f"source says {reply.status}", f"status {reply.status}")
     return False
+
+
+def _mark(body: bytes) -> bytes:
+    """Return what a question is remembered by: its arguments may be as long as a URL."""
+    return blake2b(body, digest_size=16).digest()
 
 
 def _note_silence(asked: Source, name: str, allowed: float) -> None:

@@ -14,6 +14,7 @@ import json
 import os
 import random
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from importlib.util import find_spec
@@ -42,6 +43,8 @@ TOGETHER_BYTES: Final = 60_000
 MAX_BYTES: Final = 128 * 2**10
 _OK: Final = 200
 _NOT_UNDERSTOOD: Final = 422
+#: Seconds for which a source that answers one question only is not asked several together.
+ONE_BY_ONE: Final = 600.0
 #: Of its own: the sites' use of the module's is theirs to seed.
 _random: Final = random.Random()  # noqa: S311 - no secret
 
@@ -72,6 +75,8 @@ class Courier:
         self._loop = asyncio.new_event_loop()
         self._client: httpx.AsyncClient | None = None
         self._on_the_way: dict[bytes, Future[Reply]] = {}
+        #: Until when each question is a request, in ``time.monotonic()``.
+        self._one_by_one_until = 0.0
         #: Of the loop's thread.
         self._tasks: set[asyncio.Task[Any]] = set()
         name = "fragcache asking the source"
@@ -128,12 +133,13 @@ class Courier:
                 future.set_result(reply)
 
     async def _replies_to(self, bodies: Sequence[bytes]) -> Sequence[Reply]:
-        if len(bodies) == 1:
-            return [await self._reply_to(bodies[0])]
-        reply = await self._reply_to(b'{"questions":[' + b",".join(bodies) + b"]}")
-        if reply.status == _NOT_UNDERSTOOD:  # a source of an earlier release
-            return await asyncio.gather(*map(self._reply_to, bodies))
-        return _each(reply, len(bodies))
+        if len(bodies) > 1 and time.monotonic() >= self._one_by_one_until:
+            reply = await self._reply_to(b'{"questions":[' + b",".join(bodies) + b"]}")
+            if reply.status != _NOT_UNDERSTOOD:
+                return _each(reply, len(bodies))
+            # A source of an earlier release.
+            self._one_by_one_until = time.monotonic() + ONE_BY_ONE
+        return await asyncio.gather(*map(self._reply_to, bodies))
 
     def _begun(self, body: bytes | None) -> Future[Reply] | None:
         if self._is_closed:
@@ -185,7 +191,9 @@ class Courier:
 
         if self._client is None:
             timeout = httpx.Timeout(self._seconds, connect=min(CONNECT_SECONDS, self._seconds))
-            self._client = httpx.AsyncClient(http2=True, timeout=timeout)
+            # As it is: a few compressed bytes may become more than there is memory.
+            headers = {"Accept-Encoding": "identity"}
+            self._client = httpx.AsyncClient(http2=True, timeout=timeout, headers=headers)
         return self._client
 
     async def _end(self) -> None:
@@ -248,7 +256,7 @@ def _one_of_many(answer: Any) -> Reply:
 
 async def _read(response: httpx.Response) -> Reply:
     body = b""
-    async for piece in response.aiter_bytes():
+    async for piece in response.aiter_raw():
         body += piece
         if len(body) > MAX_BYTES:
             break

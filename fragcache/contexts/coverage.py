@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,9 +36,11 @@ class Coverage:
     #: What was asked for lately, of one that this site does not declare.
     lately: Asked | None = None
     #: The ages in seconds of those that are there.
-    ages: list[float] = field(default_factory=list)
-    #: The arguments and axis values of those that are not.
-    missing: list[tuple[Sequence[Any], Mapping[str, Any]]] = field(default_factory=list)
+    ages: array[float] = field(default_factory=lambda: array("d"))
+    #: How many are not.
+    missing: int = 0
+    #: The arguments and axis values of the first of these.
+    named: list[tuple[Sequence[Any], Mapping[str, Any]]] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -53,8 +56,10 @@ class Coverage:
         return statistics.median(self.ages) if self.ages else None
 
 
-def coverage(name: str, using: str | None = None) -> Coverage:
+def coverage(name: str, using: str | None = None, *, most: int | None = None) -> Coverage:
     """Return what there is of the contexts of a fragment that a source declares.
+
+    Of those that are missing, ``most`` are named, all for None.
 
     Which instances are asked for, ``items`` and ``choices`` of its ``remote_fragment`` say; one
     that is only fetched by ``fetch_context`` is asked for without arguments.
@@ -75,31 +80,40 @@ def coverage(name: str, using: str | None = None) -> Coverage:
     found.is_listed = asking.is_warmable
     if not found.is_listed:
         return found
-    current = page.outside()
+    for values in axes.combinations(published.axes):
+        with axes.activated(values):
+            for instances in _instances(asking):
+                built = _built_at(published, instances, alias)
+                _include(found, instances, values, built, moment, most=most)
+    return found
+
+
+def _built_at(
+    published: RemoteFragment, instances: Sequence[Instance], using: str | None
+) -> Sequence[int | None]:
+    current = page.outside()  # one for each part: it remembers all that it has looked for
     current.is_visited = False  # nobody waits for it: no budget, and no asking of the source
     with page.entered(current):
-        for values in axes.combinations(published.axes):
-            with axes.activated(values):
-                for instances in _instances(asking):
-                    _include(found, published, instances, values, moment, using=alias)
-    return found
+        arguments = [instance.arguments for instance in instances]
+        return built_at(published, arguments, using=using)
 
 
 def _include(
     found: Coverage,
-    published: RemoteFragment,
     instances: Sequence[Instance],
     values: Mapping[str, Any],
+    built: Sequence[int | None],
     moment: int,
     *,
-    using: str | None,
+    most: int | None,
 ) -> None:
-    arguments = [instance.arguments for instance in instances]
-    for own, built in zip(arguments, built_at(published, arguments, using=using), strict=True):
-        if built is None:
-            found.missing.append((own, values))
-        else:
-            found.ages.append(max(0.0, (moment - built) / _SECOND))
+    for instance, since in zip(instances, built, strict=True):
+        if since is not None:
+            found.ages.append(max(0.0, (moment - since) / _SECOND))
+            continue
+        found.missing += 1
+        if most is None or len(found.named) < most:
+            found.named.append((instance.arguments, values))
 
 
 def _instances(fragment: Fragment) -> Iterator[list[Instance]]:

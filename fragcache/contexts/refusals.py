@@ -16,6 +16,14 @@ def unpublishable(path: str, value: object) -> Unpublishable:
     )
 
 
+def unpublishable_text(text: str) -> Unpublishable:
+    """Return the error for a text that has no form in UTF-8."""
+    return Unpublishable(
+        f"The text {_short(text)} has half of a surrogate pair, which cannot be published: mend it "
+        "before, as by text.encode(errors='replace').decode()."
+    )
+
+
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +19,26 @@ def take_snapshot(context: Mapping[str, Any], expose: Sequence[str] = ()) -> byt
     well: ``full_name`` of every model that has it, ``Artist.full_name`` of one.
 
     Raises:
-        Unpublishable: a value is of a type that cannot be published, with its path.
+        Unpublishable: a value is of a type that cannot be published, with its path; or a text has
+            half of a surrogate pair.
         SnapshotTooLarge: with the largest part.
         ExtraMissing: the library is not installed.
     """
     require()
     from fragcache.contexts import wire
+    from fragcache.contexts.refusals import unpublishable_text
     from fragcache.contexts.silence import silence
     from fragcache.contexts.taking import Taker
 
-    with silence() as silent:
-        taker = Taker(expose, silent)
-        root = taker.mapping({str(name): value for name, value in context.items()})
-    assert isinstance(root, wire.Map)
-    document = wire.Document(taker.kinds, taker.rows, root.values)
-    data = wire.pack(document)
+    try:
+        with silence() as silent:
+            taker = Taker(expose, silent)
+            root = taker.mapping({str(name): value for name, value in context.items()})
+        assert isinstance(root, wire.Map)
+        document = wire.Document(taker.kinds, taker.rows, root.values)
+        data = wire.pack(document)
+    except UnicodeEncodeError as error:
+        raise unpublishable_text(error.object) from error
     if len(data) > wire.MAX_BYTES:
         raise SnapshotTooLarge(
             f"The context has {len(data):,} bytes, and {wire.MAX_BYTES:,} may be published. Its "
@@ -59,6 +65,22 @@ def largest_part(data: bytes) -> str:
     from fragcache.contexts import wire
 
     return _largest(wire.unpack(data))
+
+
+def described(data: bytes) -> str:
+    """Return what a snapshot holds as JSON for people, to be compared with another one.
+
+    Raises:
+        Unreadable: it is no snapshot, or one of a later format.
+        ExtraMissing: the library is not installed.
+    """
+    require()
+    import msgspec
+
+    from fragcache.contexts import wire
+
+    plain = msgspec.to_builtins(wire.unpack(data), builtin_types=(bytes,))
+    return json.dumps(plain, indent=1, ensure_ascii=False, default=repr)
 
 
 def require() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from fragcache.warming.plan import BATCH_SIZE
 
 Number = TypeVar("Number", int, float)
+#: What fits the counters of processes, and of itertools.
+_MOST: Final = 2**31 - 1
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -53,7 +56,7 @@ def add_verbosity(parser: ArgumentParser, help: str) -> None:
 
 
 def at_least(least: Number, kind: Callable[[str], Number]) -> Callable[[str], Number]:
-    """Return a converter of text to a number that is not less."""
+    """Return a converter of text to a number that is not less, and neither vast."""
 
     def convert(text: str) -> Number:
         try:
@@ -62,6 +65,8 @@ def at_least(least: Number, kind: Callable[[str], Number]) -> Callable[[str], Nu
             number = least - 1
         if not number >= least:  # NaN is neither
             raise ArgumentTypeError(f"{text!r} is not a number of {least} or more")
+        if _MOST < number < math.inf:
+            raise ArgumentTypeError(f"{text!r} is more than {_MOST:,}")
         return number
 
     return convert

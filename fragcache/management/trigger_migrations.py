@@ -66,9 +66,8 @@ def _model(label: str) -> type[Model]:
     try:
         return apps.get_model(label)
     except (LookupError, ValueError) as error:
-        raise Refused(
-            f"{label!r} is no model: {error} Write APP.MODEL, as in 'blog.Post'."
-        ) from None
+        said = f" {error}" if isinstance(error, LookupError) else ""  # else it is no pair of names
+        raise Refused(f"{label!r} is no model.{said} Write APP.MODEL, as in 'blog.Post'.") from None
 
 
 def _refuse_other_databases(model: type[Model]) -> None:

@@ -28,10 +28,12 @@ from fragcache.sets.records import (
     Shown,
     add_name,
     check_name,
+    list_keys,
     read_members,
     read_shown,
     write_members,
 )
+from fragcache.sets.turns import turn
 from fragcache.slots import SUPERSEDED_LIFE, Slot
 from fragcache.store import Store, store
 from fragcache.warming.due import ranked
@@ -154,26 +156,28 @@ class NewSet:
         cache, keys = self._cache, [key for keys in self._members.values() for key in keys]
         self._see_that_all_are_there()
         write_members(cache, self.name, self._version.encoded, keys, self._longest_life)
-        before = read_shown(cache, self.name)
-        record = {set_key(self.name, cache.room): self._shown(before)}
-        self._may_be_shown = True
-        # A client that asks twice may be told that what it has written itself stands there.
-        if cache.advance_many(record, None) and not self._is_current():
-            self._may_be_shown = False
-            logger.warning(
-                "The set %s is not shown: one that was begun later is, or this clock is behind.",
-                self.name,
-            )
-            self.give_up()
-            return
-        self.is_shown = True
-        self._tidy_up(before)
+        with turn(cache, self.name):
+            before = read_shown(cache, self.name)
+            record = {set_key(self.name, cache.room): self._shown(before)}
+            self._may_be_shown = True
+            # A client that asks twice may be told that what it has written itself stands there.
+            self.is_shown = not cache.advance_many(record, None) or self._is_current()
+            if self.is_shown:
+                self._tidy_up(before)
+                return
+        self._may_be_shown = False
+        logger.warning(
+            "The set %s is not shown: one that was begun later is, or this clock is behind.",
+            self.name,
+        )
+        self.give_up()
 
     def give_up(self) -> None:
         """Delete what nobody has seen, nor can see."""
         if self._may_be_shown:
             return
         keys = [key for keys in self._members.values() for key in keys]
+        keys += list_keys(self._cache, self.name, self._version.encoded, len(keys))
         self._members = {}
         try:
             if keys:

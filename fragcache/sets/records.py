@@ -20,6 +20,7 @@ from fragcache.exceptions import CacheUnavailable, InvalidArguments
 from fragcache.keys import set_key
 from fragcache.page import now
 from fragcache.records import pack_document, unpack_document
+from fragcache.sets.turns import turn
 from fragcache.store import Store
 
 FORMAT: Final = 1
@@ -99,13 +100,13 @@ def read_shown(cache: Store, name: str) -> Shown | None:
     return shown_by(cache.read_many([key]).get(key))
 
 
-def check_name(name: str) -> None:
+def check_name(name: object) -> None:
     """See that a name may be that of a set.
 
     Raises:
         InvalidArguments: it may not.
     """
-    if not _NAME.fullmatch(name):
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise InvalidArguments(
             f"{name!r} is no name of a set: it has 1 to 100 letters, digits, '_', '.' or '-'."
         )
@@ -129,7 +130,7 @@ def write_members(
         )
         for start, key in zip(
             range(0, len(members), _PART),
-            _parts(cache, name, generation, len(members)),
+            list_keys(cache, name, generation, len(members)),
             strict=True,
         )
     }
@@ -143,7 +144,7 @@ def write_members(
 
 def read_members(cache: Store, name: str, generation: Generation) -> list[str] | None:
     """Return the keys of a generation's members and their records; None where these have ended."""
-    parts = _parts(cache, name, generation.name, generation.members)
+    parts = list_keys(cache, name, generation.name, generation.members)
     found = cache.read_many(parts)
     if len(found) < len(parts):
         return None
@@ -151,27 +152,41 @@ def read_members(cache: Store, name: str, generation: Generation) -> list[str] |
     return [*keys, *parts]
 
 
+def list_keys(cache: Store, name: str, generation: str, members: int) -> list[str]:
+    """Return the keys of the values that hold the keys of a generation's members."""
+    number = -(-members // _PART)
+    return [set_key(name, cache.room, f"{generation}#{part}") for part in range(number)]
+
+
 def names_of_sets(cache: Store) -> list[str]:
     """Return the names of all sets that were published in a cache, in their order."""
-    key = set_key("", cache.room)
-    entry = cache.read_many([key]).get(key)
-    is_record = entry is not None and entry.kind == Kind.SET
-    return unpack_document(entry.payload)["names"] if entry is not None and is_record else []
+    names, _as_of = _read_names(cache)
+    return names
 
 
 def add_name(cache: Store, name: str) -> None:
-    """Note that there is a set; of two at once one may be lost, and is added by its next time."""
-    known = names_of_sets(cache)
-    if name not in known:
+    """Note that there is a set.
+
+    Raises:
+        CacheUnavailable: the cache does not answer.
+    """
+    if name in names_of_sets(cache):
+        return
+    with turn(cache, ""):
+        known, as_of = _read_names(cache)
         moment = now()
-        payload = pack_document({"names": sorted([*known, name])})
-        entry = Entry(Kind.SET, payload, as_of=moment, built_at=moment)
+        payload = pack_document({"names": sorted({*known, name})})
+        entry = Entry(Kind.SET, payload, as_of=max(moment, as_of), built_at=moment)
         cache.advance_many({set_key("", cache.room): entry}, None)
 
 
-def _parts(cache: Store, name: str, generation: str, members: int) -> list[str]:
-    number = -(-members // _PART)
-    return [set_key(name, cache.room, f"{generation}#{part}") for part in range(number)]
+def _read_names(cache: Store) -> tuple[list[str], int]:
+    """Return the names of all sets, and what orders their record."""
+    key = set_key("", cache.room)
+    entry = cache.read_many([key]).get(key)
+    if entry is None or entry.kind != Kind.SET:
+        return [], 0
+    return unpack_document(entry.payload)["names"], entry.as_of
 
 
 def _packed(generation: Generation) -> dict[str, Any]:

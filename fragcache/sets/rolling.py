@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from fragcache import tokens
 from fragcache.exceptions import SetIncomplete, SetMissing
 from fragcache.keys import set_key
 from fragcache.records import Token
-from fragcache.sets.records import Generation, Shown, read_members, read_shown
+from fragcache.sets.records import Generation, Shown, check_name, read_members, read_shown
+from fragcache.sets.turns import turn
 from fragcache.store import Store, store
 from fragcache.token_memory import TokenName
+
+#: Members that are looked for at a time: their values travel, and are in memory together.
+_SIZE: Final = 200
 
 
 def rollback_set(name: str, *, using: str | None = None) -> Shown:
@@ -28,13 +33,36 @@ def rollback_set(name: str, *, using: str | None = None) -> Shown:
     """
     cache = store(using)
     cache.check_writable()
+    check_name(name)
+    with turn(cache, name):
+        return _rolled_back(cache, name)
+
+
+def missing_members(cache: Store, name: str, generation: Generation) -> int:
+    """Return how many members of a generation are not in the cache, all where that is unknown."""
+    members = read_members(cache, name, generation)
+    if members is None:
+        return generation.members
+    parts = (members[start : start + _SIZE] for start in range(0, len(members), _SIZE))
+    return sum(len(part) - len(cache.fetch_many(part)) for part in parts)
+
+
+def no_such_set(name: str) -> SetMissing:
+    """Return the error for a set that is not there."""
+    return SetMissing(
+        f"No set {name!r} is in this cache: publish it on the source, and see that both sites have "
+        "one KEY_PREFIX and the same SECRET_KEYS."
+    )
+
+
+def _rolled_back(cache: Store, name: str) -> Shown:
     shown = read_shown(cache, name)
     if shown is None:
         raise no_such_set(name)
     if shown.former is None:
         raise SetIncomplete(f"The set {name!r} was published once: there is nothing before it.")
     _revive(cache, name, shown.former)
-    # By one, and so only if nobody has published meanwhile.
+    # By one, and so only if nobody has published meanwhile, whose turn this one became.
     rolled_back = replace(
         shown,
         current=shown.former,
@@ -48,22 +76,6 @@ def rollback_set(name: str, *, using: str | None = None) -> Shown:
             "shows, and try again."
         )
     return rolled_back
-
-
-def missing_members(cache: Store, name: str, generation: Generation) -> int:
-    """Return how many members of a generation are not in the cache, all where that is unknown."""
-    members = read_members(cache, name, generation)
-    if members is None:
-        return generation.members
-    return len(members) - len(cache.fetch_many(members))
-
-
-def no_such_set(name: str) -> SetMissing:
-    """Return the error for a set that is not there."""
-    return SetMissing(
-        f"No set {name!r} is in this cache: publish it on the source, and see that both sites have "
-        "one KEY_PREFIX and the same SECRET_KEYS."
-    )
 
 
 def _revive(cache: Store, name: str, generation: Generation) -> None:

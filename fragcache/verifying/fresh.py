@@ -13,7 +13,7 @@ from fragcache.digests import digest_of
 from fragcache.keys import base_key, encode_axes
 from fragcache.rendering import uncached
 from fragcache.slots import Slot
-from fragcache.verifying.texts import text_of
+from fragcache.verifying.texts import text_of_output
 from fragcache.versions import Version
 from fragcache.warming import renders
 
@@ -48,8 +48,12 @@ def render(fragment: Fragment, slots: Sequence[Slot]) -> Fresh:
     with uncached():
         rendered = renders.render(fragment, [replace(slot, output=None) for slot in slots])
     outputs = {slot.base: slot.output for slot in rendered.slots}
-    html = {base: text_of(output.html) for base, output in outputs.items() if output is not None}
-    return Fresh(html, rendered.failed)
+    texts = {
+        base: text_of_output(output, fragment.entry_kind)
+        for base, output in outputs.items()
+        if output is not None
+    }
+    return Fresh({base: text for base, text in texts.items() if text is not None}, rendered.failed)
 
 
 def with_version_of_now(fragment: Fragment, slots: Sequence[Slot]) -> list[Slot]:

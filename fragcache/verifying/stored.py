@@ -33,7 +33,7 @@ class Stored(NamedTuple):
     """What the cache holds of one instance."""
 
     state: State
-    #: With its holes named.
+    #: With its holes named; or a context as JSON.
     html: str = ""
     key: str = ""
     #: Microseconds since 1970.
@@ -69,7 +69,9 @@ def read(fragment: Fragment, cache: Store, slots: Sequence[Slot]) -> list[Stored
     return [
         Stored(State.STALE)
         if key in changed
-        else _stored(cache, key, found, settled.pair(*own_names), has_head=head in found)
+        else _stored(
+            cache, key, found, settled.pair(*own_names), fragment.entry_kind, has_head=head in found
+        )
         for key, head, own_names in zip(keys, head_keys, names, strict=True)
     ]
 
@@ -89,11 +91,12 @@ def _stored(
     key: str | None,
     found: Mapping[str, Entry],
     pair: bytes | None,
+    kind: Kind,
     *,
     has_head: bool,
 ) -> Stored:
     entry = None if key is None else found.get(key)
-    if key is None or entry is None or entry.kind != Kind.HTML:
+    if key is None or entry is None or entry.kind != kind:
         return Stored(State.STALE if has_head else State.MISSING)
     is_current = (
         entry.tokens == pair

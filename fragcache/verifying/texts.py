@@ -1,11 +1,16 @@
-"""Texts: HTML as it is compared, with what the live page fills in named in its place."""
+"""Texts: HTML as it is compared, with what the live page fills in named in its place; contexts as
+JSON.
+"""
 
 from __future__ import annotations
 
 import json
 
-from fragcache.entry import Entry
+from fragcache.contexts.snapshots import described
+from fragcache.entry import Entry, Kind
+from fragcache.exceptions import Unreadable
 from fragcache.holed import END, Hole, Holed, html_of
+from fragcache.rendering import Output
 
 
 def text_of(html: str) -> str:
@@ -18,11 +23,19 @@ def text_of(html: str) -> str:
     return "".join(parts)
 
 
+def text_of_output(output: Output, kind: Kind) -> str | None:
+    """Return what a render gave as text, None of a context that may not be kept."""
+    if kind is not Kind.SNAPSHOT:
+        return text_of(output.html)
+    return None if output.payload is None else described(output.payload)
+
+
 def text_of_entry(entry: Entry) -> str:
     """Return the same of what is stored, whatever that is."""
     try:
-        return text_of(html_of(entry))
-    except ValueError:  # no UTF-8
+        is_context = entry.kind == Kind.SNAPSHOT
+        return described(entry.payload) if is_context else text_of(html_of(entry))
+    except (ValueError, Unreadable):  # no UTF-8, or no snapshot
         return entry.payload.decode("utf-8", "replace")
 
 

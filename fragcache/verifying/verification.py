@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from fragcache import axes
+from fragcache.contexts.forms import forms_of
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.exceptions import CacheUnavailable
@@ -25,7 +26,6 @@ from fragcache.warming.units import Versioned
 
 logger = logging.getLogger("fragcache.verify")
 
-AS_CONTEXT = "It is published as context, and there is no HTML to compare."
 ON_DEMAND = (
     "It is made on demand: only what can be listed is verified. Give it items, or choices for all "
     "its parameters."
@@ -75,13 +75,11 @@ class Verification:
         if not fragment.is_warmable:
             verified.note = ON_DEMAND
             return
-        if fragment.publish == "context":
-            verified.note = AS_CONTEXT
-            return
-        digest_of(fragment)  # which says what is wrong with the template before anything is read
+        form = forms_of(fragment)[0]  # of both, one version is that of the other
+        digest_of(form)  # which says what is wrong with the template before anything is read
         combinations = self.plan.combinations(fragment)
-        comparison = Comparison(fragment, store(self.plan.using or fragment.using), verified)
-        narrowness, wideness = Narrowness(fragment, verified), Wideness(fragment)
+        comparison = Comparison(form, store(self.plan.using or fragment.using), verified)
+        narrowness, wideness = Narrowness(form, verified), Wideness(form)
         random = Random(f"{self.plan.seed} {fragment.name}")  # noqa: S311 - no secret
         choices = max(1, len(fragment.choice_combinations()))
         number = _items(self.plan.sample, choices * max(1, len(combinations)))

@@ -13,6 +13,7 @@ from typing import Any
 from fragcache import axes, items, manifest, page
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
+from fragcache.exceptions import CacheUnavailable
 from fragcache.keys import encode_axes
 from fragcache.page import now
 from fragcache.store import Store, store
@@ -128,11 +129,20 @@ class Walk:
         logger.error("%s: %s", name, error, exc_info=error, extra={"fragment": name})
 
     def publish(self) -> None:
-        """Let targets follow, and the next run rely on it, when every instance was walked."""
+        """Let targets follow, and the next run rely on it, when every instance was walked.
+
+        Raises:
+            CacheUnavailable: the cache does not answer; that it refuses is noted.
+        """
         if self.is_done and self.plan.is_whole:
             is_sound = not (self.tally.failed or self.tally.refused or self.is_nested)
             walked = asdict(self._watermark) if self._watermark and is_sound else None
-            manifest.publish(self.cache, [self.fragment], walked)
+            try:
+                manifest.publish(self.cache, [self.fragment], walked)
+            except CacheUnavailable as error:
+                if not error.is_refusal:
+                    raise
+                self.fail(error)
 
     def _listing(self) -> Listing:
         """Return that which begins now: the first one, or one of what was too late."""

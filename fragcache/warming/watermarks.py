@@ -48,8 +48,7 @@ class Watermark:
     def since(self) -> dt.datetime:
         """From when on the times of rows are new, as columns of this project hold it."""
         moment = dt.datetime.fromtimestamp(self.read_at / _SECOND - OVERLAP, dt.UTC)
-        zone = timezone.get_default_timezone()
-        return moment if settings.USE_TZ else timezone.make_naive(moment, zone)
+        return moment if settings.USE_TZ else _without_zone(moment)
 
 
 def usable(fragment: Fragment, cache: Store, scope: str) -> Watermark | None:
@@ -65,7 +64,10 @@ def usable(fragment: Fragment, cache: Store, scope: str) -> Watermark | None:
     document = manifest.walked(cache, fragment.name)
     if document is None:
         return None
-    mark = Watermark(**document)
+    try:
+        mark = Watermark(**document)
+    except TypeError:  # of a release that notes something else
+        return None
     is_due = now() - mark.whole_at > _whole_every(fragment) * _SECOND
     return None if is_due or mark.scope != scope else mark
 
@@ -115,6 +117,18 @@ def scope_of(
         ),
     ]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _without_zone(moment: dt.datetime) -> dt.datetime:
+    """Return a moment as columns without a zone have it, or before, where clocks were set back.
+
+    At the end of summer time what changes later has earlier times for an hour.
+    """
+    zone = timezone.get_default_timezone()
+    present = dt.datetime.fromtimestamp(now() / _SECOND, dt.UTC)
+    naive = timezone.make_naive(moment, zone)
+    set_back = (naive - timezone.make_naive(present, zone)) + (present - moment)
+    return naive - max(set_back, dt.timedelta())
 
 
 def _whole_every(fragment: Fragment) -> float:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from fragcache import digests, manifest, page, registry, tokens, transactions
+from fragcache.bounded import Bounded
 from fragcache.local import LocalCache
 from fragcache.reading import costs, flights
 from fragcache.reading.board import Board
@@ -48,7 +49,7 @@ class Process:
             [transactions, "_written", SimpleNamespace()],
             [registry, "_fragments", {} if is_target else release.fragments],
             [digests.fragments, "_digests", release.digests],
-            [manifest, "_remembered", {}],
+            [manifest, "_remembered", Bounded(10_000, lambda _known: 1)],
             [costs, "_usual", {}],
             [costs, "_unstorable", set()],
             [flights, "_flights", Board()],

@@ -16,6 +16,7 @@ from fragcache.contexts.coverage import Coverage, coverage
 from fragcache.contexts.remote import TargetFragment
 from fragcache.exceptions import UnknownFragment
 from fragcache.keys import Encoded
+from fragcache.management.options import add_verbosity
 from fragcache.management.tables import ago
 
 EXIT_MISSING: Final = 1
@@ -41,6 +42,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--using", metavar="ALIAS", help="The cache alias to look into.")
     parser.add_argument("--json", action="store_true", help="Print one JSON document.")
+    add_verbosity(parser, "0: print errors only; 2: name all that is missing.")
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
@@ -59,7 +61,8 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         raise UnknownFragment(
             "This site declares no remote fragments: name those that it fetches contexts of."
         )
-    found = [coverage(name, options["using"]) for name in names]
+    most = None if options["verbosity"] >= _ALL else FIRST
+    found = [coverage(name, options["using"], most=most) for name in names]
     for one in found:
         one.lately = lately.get(one.name)
     problem = _problem_of_source()
@@ -67,11 +70,11 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         document = {
             "format": 1,
             "source": problem,
-            "fragments": {one.name: _described(one, options["verbosity"]) for one in found},
+            "fragments": {one.name: _described(one) for one in found},
         }
         command.stdout.write(json.dumps(document, indent=2, default=str))
-    else:
-        for line in _lines(found, options["verbosity"]):
+    elif options["verbosity"]:
+        for line in _lines(found):
             command.stdout.write(line)
         if problem is not None:
             command.stdout.write(f"The source {f'is away: {problem}' if problem else 'answers'}.")
@@ -85,21 +88,21 @@ def _problem_of_source() -> str | None:
     return None if asked is None else asked.answers()
 
 
-def _described(one: Coverage, verbosity: int) -> dict[str, Any]:
+def _described(one: Coverage) -> dict[str, Any]:
     return {
         "told": _rounded(one.told),
         "listed": one.is_listed,
         "lately": None if one.lately is None else one.lately._asdict(),
-        "asked": len(one.ages) + len(one.missing),
+        "asked": len(one.ages) + one.missing,
         "there": len(one.ages),
-        "missing": len(one.missing),
+        "missing": one.missing,
         "oldest": _rounded(one.oldest),
         "median": _rounded(one.median),
-        "first_missing": [_named(*instance) for instance in _shown(one, verbosity)],
+        "first_missing": [_named(*instance) for instance in one.named],
     }
 
 
-def _lines(found: Sequence[Coverage], verbosity: int) -> list[str]:
+def _lines(found: Sequence[Coverage]) -> list[str]:
     width = max(len(one.name) for one in found)
     lines = []
     for one in found:
@@ -108,15 +111,14 @@ def _lines(found: Sequence[Coverage], verbosity: int) -> list[str]:
         elif not one.is_listed:
             said = f"told of {ago(one.told)}; {_said_lately(one.lately)}"
         else:
-            asked = len(one.ages) + len(one.missing)
+            asked = len(one.ages) + one.missing
             said = f"{len(one.ages):,} of {asked:,} there"
             if one.oldest is not None and one.median is not None:
                 said += f", oldest {ago(one.oldest)}, median {ago(one.median)}"
             said += f"; told of {ago(one.told)}"
         lines.append(f"{one.name:<{width}}  {said}")
-        shown = _shown(one, verbosity)
-        lines += [f"{'':<{width}}  missing: {_named(*instance)}" for instance in shown]
-        if left := len(one.missing) - len(shown):
+        lines += [f"{'':<{width}}  missing: {_named(*instance)}" for instance in one.named]
+        if left := one.missing - len(one.named):
             lines.append(f"{'':<{width}}  and {left:,} more: -v2 names them")
     return lines
 
@@ -126,10 +128,6 @@ def _said_lately(lately: Asked | None) -> str:
         return "without items, nobody knows what is asked for"
     there = lately.times - lately.missing
     return f"asked for {lately.times:,} times within an hour, {there:,} times there"
-
-
-def _shown(one: Coverage, verbosity: int) -> Sequence[tuple[Sequence[Any], Mapping[str, Any]]]:
-    return one.missing if verbosity >= _ALL else one.missing[:FIRST]
 
 
 def _named(arguments: Sequence[Any], axis_values: Mapping[str, Any]) -> str:

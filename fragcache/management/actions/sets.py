@@ -17,6 +17,7 @@ from fragcache.sets.rolling import missing_members, no_such_set, rollback_set
 from fragcache.store import Store, store
 
 EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
 _SECOND: Final = 1_000_000
 
 DESCRIPTION: Final = (
@@ -52,7 +53,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     cache, name = store(options["using"]), options["name"]
     if options["rollback"]:
         if not name:
-            raise CommandError("--rollback needs the NAME of a set.", returncode=2)
+            raise CommandError("--rollback needs the NAME of a set.", returncode=EXIT_USAGE)
         _roll_back(command, cache, options)
         return
     found = {one: read_shown(cache, one) for one in ([name] if name else names_of_sets(cache))}
@@ -76,12 +77,20 @@ def _roll_back(command: BaseCommand, cache: Store, options: dict[str, Any]) -> N
     if not options["noinput"] and shown.former is not None:
         command.stdout.write(f"{name}: {_said(_of(cache, name, shown.current))} is shown now.")
         question = f"Show {_said(_of(cache, name, shown.former))} again? [y/N] "
-        if input(question).strip().lower() not in {"y", "yes"}:
+        if _answer(question) not in {"y", "yes"}:
             raise CommandError("Nothing was rolled back.", returncode=EXIT_FAILED)
     rolled_back = rollback_set(name, using=options["using"])
     if options["verbosity"]:
         of = rolled_back.current
         command.stdout.write(f"{name}: {_said(_of(cache, name, of))} is shown again.")
+
+
+def _answer(question: str) -> str:
+    try:
+        return input(question).strip().lower()
+    except EOFError:
+        message = "Nobody is there to answer, and nothing was rolled back: give --noinput."
+        raise CommandError(message, returncode=EXIT_USAGE) from None
 
 
 def _described(cache: Store, name: str, shown: Shown) -> dict[str, Any]:

@@ -7,7 +7,11 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
-from fragcache.management.trigger_migrations import Refused, trigger_migration
+from fragcache.management.trigger_migrations import (
+    Refused,
+    TriggerMigration,
+    trigger_migration,
+)
 
 _EXIT_FAILED: Final = 1
 _EXIT_USAGE: Final = 2
@@ -38,7 +42,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     elif options["dry_run"]:
         command.stdout.write(migration.text, ending="")
     else:
-        migration.path.write_text(migration.text, encoding="utf-8")
+        _write(migration)
         command.stdout.write(f"Wrote {migration.path}: run `manage.py migrate`.")
     if migration.left_out:
         command.stderr.write(
@@ -46,3 +50,14 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             "over several tables: these move by the ORM alone.",
             style_func=str,
         )
+
+
+def _write(migration: TriggerMigration) -> None:
+    try:
+        migration.path.write_text(migration.text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(
+            f"{migration.path} cannot be written: {error.strerror}. Use --dry-run, and save what "
+            "it prints.",
+            returncode=_EXIT_FAILED,
+        ) from error

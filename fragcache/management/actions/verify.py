@@ -20,7 +20,7 @@ from fragcache.management.selection import axis_values_of, check_alias, named
 from fragcache.management.signals import Signals
 from fragcache.verifying import SAMPLE, Finding, Kind, Report, Tally, Verification, VerifyPlan
 from fragcache.verifying.report import Verified
-from fragcache.verifying.verification import AS_CONTEXT, ON_DEMAND
+from fragcache.verifying.verification import ON_DEMAND
 from fragcache.warming.batches import size_of
 
 EXIT_WRONG: Final = 1
@@ -162,8 +162,6 @@ def _selected(names: Sequence[str]) -> list[Fragment]:
     for fragment in chosen:
         if fragment.name in names and not fragment.is_warmable:
             raise InvalidArguments(f"{fragment.name} cannot be verified. {ON_DEMAND}")
-        if fragment.name in names and fragment.publish == "context":
-            raise InvalidArguments(f"{fragment.name} cannot be verified. {AS_CONTEXT}")
     return chosen
 
 

@@ -7,7 +7,7 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fragcache.exceptions import FragcacheError
 from fragcache.keys import lock_key
@@ -42,7 +42,15 @@ class Holder(NamedTuple):
 
     @classmethod
     def unpack(cls, payload: bytes) -> Holder:
-        return cls(**unpack_document(payload))
+        """Return who a lock says it is held by.
+
+        Raises:
+            ValueError: it does not say so, or is of another release.
+        """
+        document: Any = unpack_document(payload)  # of a file it may be anything
+        if not isinstance(document, dict) or not document.keys() >= set(cls._fields):
+            raise ValueError("it names no holder")
+        return cls(**{name: document[name] for name in cls._fields})
 
 
 class Lock(Protocol):

@@ -14,7 +14,7 @@ from fragcache.exceptions import CacheUnavailable
 from fragcache.keys import lock_key
 from fragcache.page import now
 from fragcache.store import Store
-from fragcache.warming.locks.base import Holder
+from fragcache.warming.locks.base import Holder, LockUnavailable
 
 #: Seconds that a lock outlives the last sign of its holder.
 LIFE: Final = 60
@@ -44,12 +44,18 @@ class CacheLock:
 
     def release(self) -> None:
         self._ended.set()
-        if self.holder() == self._mine:
-            self._store.delete_many([self._key])
+        # Else it ends by itself, and how the run ended is told.
+        with suppress(CacheUnavailable, LockUnavailable):
+            if self.holder() == self._mine:
+                self._store.delete_many([self._key])
 
     def holder(self) -> Holder | None:
         entry = self._store.read_many([self._key]).get(self._key)
-        return None if entry is None else Holder.unpack(entry.payload)
+        try:
+            return None if entry is None else Holder.unpack(entry.payload)
+        except ValueError as error:
+            said = f"The lock in the cache alias {self._store.alias!r} does not say who holds it."
+            raise LockUnavailable(said) from error
 
     def _is_no_lock(self) -> bool:
         """Whether there is what no run has written: it would keep away all of them, for ever.

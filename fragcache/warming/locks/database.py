@@ -116,13 +116,14 @@ class DatabaseLock:
         if session is None:
             return None
         entry = self._store.read_many([self._note_key]).get(self._note_key)
-        document = {"session": None} if entry is None else unpack_document(entry.payload)
-        if document.pop("session") != session:
+        document = {} if entry is None else unpack_document(entry.payload)
+        if document.get("session") != session:
             raise LockUnavailable(
                 f"Session {session} of the database {self._alias!r} holds the lock; the cache "
                 "does not say whose it is."
             )
-        return Holder(**document)
+        assert entry is not None
+        return Holder.unpack(entry.payload)
 
     @contextmanager
     def _failures_named(self) -> Iterator[None]:

@@ -10,7 +10,6 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from django.core.cache import caches
-from django.core.cache.backends.base import default_key_func
 from django.core.signals import setting_changed
 
 from fragcache import conf, probing
@@ -20,9 +19,9 @@ from fragcache.breaker import Breaker
 from fragcache.counters import Event, degrade
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Ring, Unsealed
 from fragcache.exceptions import CacheUnavailable, ReadOnly, UnknownAlias
-from fragcache.keys import MAX_BYTES
 from fragcache.local import LocalCache
 from fragcache.page import now
+from fragcache.physical_keys import PhysicalKeys
 from fragcache.signals import guard_probed
 from fragcache.suggestions import did_you_mean
 from fragcache.tracing import recording
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Store:
+class Store(PhysicalKeys):
     """Sealed values under the keys of one alias of ``settings.CACHES``.
 
     Every method is one round trip and raises ``CacheUnavailable`` where the cache fails. Values
@@ -39,7 +38,7 @@ class Store:
     """
 
     def __init__(self, alias: str, secrets: Sequence[str], *, read_only: bool) -> None:
-        self.alias = alias
+        super().__init__(alias)
         self._ring = Ring(secrets)
         #: What was believed of tokens, by what the server sees of their keys.
         self.believed: dict[str, tuple[bytes, Entry]] = {}
@@ -74,38 +73,6 @@ class Store:
     def token_copies(self) -> int:
         """Under how many keys a token lies."""
         return self.backend.token_copies
-
-    @property
-    def room(self) -> int:
-        """How many bytes of a key KEY_PREFIX and VERSION leave, or a KEY_FUNCTION to a tenant."""
-        if self.has_plain_keys:
-            return self._plain_room
-        return MAX_BYTES - len(self.physical_key("").encode())
-
-    @cached_property
-    def physical_key(self) -> Callable[[str], str]:
-        """What the server sees of a key. Values are sealed for it: KEY_PREFIX keeps sites apart."""
-        backend = caches[self.alias]
-        if self.has_plain_keys:
-            return backend.make_key("").__add__  # optimisation: most keys need no call of ours
-        return backend.make_key
-
-    @cached_property
-    def has_plain_keys(self) -> bool:
-        """Whether KEY_PREFIX and VERSION alone stand before a key."""
-        return caches[self.alias].key_func is default_key_func
-
-    @property
-    def space(self) -> str:
-        """Where its keys lie: what a process remembers of one space is nothing to another.
-
-        A KEY_FUNCTION of the site's own may say another prefix for each tenant.
-        """
-        return self.alias if self.has_plain_keys else f"{self.alias} {self.physical_key('')}"
-
-    @cached_property
-    def _plain_room(self) -> int:
-        return MAX_BYTES - len(self.physical_key("").encode())
 
     def check_writable(self) -> None:
         """Raise ``ReadOnly`` where this site may not write, with the reason."""

@@ -19,8 +19,8 @@ LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions locks positions signals suggestions tracing",
     "values": "keys entry histograms readable signing",
     "storage": (
-        "backends breaker counters databases deadline guard holed leases local page probing "
-        "records store token_copies token_memory tokens transactions"
+        "backends breaker counters databases deadline guard holed leases local page "
+        "physical_keys probing records store token_copies token_memory tokens transactions"
     ),
     "declared": (
         "arguments axes collections declarations digests items "

@@ -33,6 +33,8 @@ PYTEST = $(PY) -m pytest -o cache_dir=$(VENV)/pytest_cache
 CACHE = embedded
 DB = sqlite
 ARGS =
+# Tests start many processes of Python, which would each compile what they import.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --root-user-action=ignore
 
 .PHONY: help test pytest pytest-again coverage lint types format demo soak bench bench-warm clean
@@ -47,7 +49,7 @@ test: lint types pytest ## Check style and types, run all tests
 # What measures time runs by itself afterwards. ARGS may leave one of both without a test (5).
 pytest: $(VENV)/installed $(VENV)/source ## Run the tests alone
 	@echo "== pytest ($(PAIR))"
-	@$(PYTEST) --numprocesses logical --dist loadfile --ignore tests/timed $(ARGS); first=$$?; \
+	@$(PYTEST) --numprocesses logical --dist worksteal --ignore tests/timed $(ARGS); first=$$?; \
 	$(PYTEST) tests/timed $(ARGS); second=$$?; \
 	test $$first = 0 -o $$first = 5 || exit $$first; \
 	test $$second = 0 -o $$second = 5 && test $$first.$$second != 5.5 || exit $$second

@@ -112,8 +112,17 @@ FAULTS: dict[str, Callable[[Faulty], None]] = {
 OF_THE_SERVER = frozenset({"killed", "frozen"})
 
 
+#: OPTIONS, by server, of clients that wait for one that only the machine keeps from answering.
+PATIENT = {
+    "redis": {"SOCKET_TIMEOUT": 15, "SOCKET_CONNECT_TIMEOUT": 15},
+    "memcached": {"timeout": 15, "connect_timeout": 15},
+}
+
+
 @contextmanager
-def site(server: Server, *, is_direct: bool = False, **changes: Any) -> Iterator[Faulty]:
+def site(
+    server: Server, *, is_direct: bool = False, is_patient: bool = False, **changes: Any
+) -> Iterator[Faulty]:
     """Keep the fragments of a site in a server, behind a proxy unless the fault is its own."""
     with ExitStack() as stack:
         proxy = stack.enter_context(Proxy(f"127.0.0.1:{server.port}"))
@@ -124,7 +133,11 @@ def site(server: Server, *, is_direct: bool = False, **changes: Any) -> Iterator
             override_settings(
                 CACHES={
                     **settings.CACHES,
-                    "faulty": {"BACKEND": backend, "LOCATION": location},
+                    "faulty": {
+                        "BACKEND": backend,
+                        "LOCATION": location,
+                        "OPTIONS": PATIENT[server.name] if is_patient else {},
+                    },
                 },
                 FRAGCACHE={"CACHE_ALIAS": "faulty", "LOCAL_MAX_BYTES": 0, **changes},
                 ROOT_URLCONF="tests.faulty_site",

@@ -48,7 +48,8 @@ def proxy(
     """What stands between the site and the TLS of its cache."""
     server = start_server(name)
     with TLSRelay(f"127.0.0.1:{server.port}", tmp_path) as relay, Proxy(relay.address) as proxy:
-        cache = {**settings.CACHES[name], **encrypted_at(name, proxy.address, relay.authority)}
+        backend = settings.CACHES[name]["BACKEND"]
+        cache = {"BACKEND": backend, **encrypted_at(name, proxy.address, relay.authority)}
         with override_settings(
             CACHES={**settings.CACHES, "encrypted": cache},
             FRAGCACHE={"CACHE_ALIAS": "encrypted", "LOCAL_MAX_BYTES": 0},

@@ -19,6 +19,15 @@ def at_once(call: Callable[[], T], threads: int) -> list[T]:
 
 
 @contextmanager
+def awaited_threads(seconds: float = 10) -> Iterator[None]:
+    """At the end of the block the threads that were begun in it are waited for."""
+    others = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - others:
+        thread.join(seconds)
+
+
+@contextmanager
 def busy_threads(seconds: float = 0.02) -> Iterator[None]:
     """Threads keep the interpreter busy within the block; each has it for so long at a time."""
     is_over = threading.Event()

@@ -63,10 +63,7 @@ def proxy(
 
 @each_server
 def test_pages_come_from_it(proxy: Proxy) -> None:
-    for _visit in range(3):
-        counters.reset()
-        seconds_of("names")
-    assert happened(Event.HIT) == FRAGMENTS
+    until_it_hits(proxy)
     assert happened(Event.CACHE_ERROR) == 0
 
 

@@ -392,8 +392,8 @@ class TestAFragment:
         tops = re.findall(r"M([\d.]+) 160h19.2V([\d.]+)", hits)
         assert [top for _x, top in tops] == ["32", "128"]
         assert float(tops[1][0]) - float(tops[0][0]) == pytest.approx(2 * 24)
-        rows = [text(row) for row in re.findall(r"<tr><th scope=.row.>.*?</tr>", shown, re.DOTALL)]
-        cells = [row.split("m.")[-1].split()[:3] for row in rows]
+        rows = re.findall(r"<tr><th scope=.row.>.*?</th>(.*?)</tr>", shown, re.DOTALL)
+        cells = [text(row).split()[:3] for row in rows]
         assert [found for found in cells if found != ["0", "0", "0"]][:2] == [
             ["10", "5", "0"],
             ["40", "0", "0"],

@@ -109,7 +109,7 @@ def test_where_they_are_kept_the_timeout_is_as_asked() -> None:
 
 
 def test_values_too_large_for_memcached_are_refused_before_it_is_asked(settings: Any) -> None:
-    settings.CACHES |= {
+    settings.CACHES = settings.CACHES | {
         "nowhere": {
             "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
             "LOCATION": "127.0.0.1:1",

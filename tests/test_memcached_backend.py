@@ -118,7 +118,7 @@ def test_a_second_is_added_since_memcached_counts_whole_ones_by_its_own_clock(
 def test_a_pickle_of_another_backend_comes_back_as_bytes(
     memcached_address: str, settings: Any
 ) -> None:
-    settings.CACHES |= {
+    settings.CACHES = settings.CACHES | {
         "pickling": {
             "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
             "LOCATION": memcached_address,

@@ -217,7 +217,7 @@ def test_a_value_of_another_kind_gives_way_to_an_advanced_one(redis_url: str) ->
 
 
 def test_a_pickle_of_another_backend_comes_back_as_bytes(redis_url: str, settings: Any) -> None:
-    settings.CACHES |= {
+    settings.CACHES = settings.CACHES | {
         "pickling": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": redis_url}
     }
     caches["pickling"].set("pickled", {"a": (1, 2)}, 60)

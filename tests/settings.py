@@ -107,14 +107,18 @@ CACHES: dict[str, dict[str, Any]] = {
         "LOCATION": str(DIRECTORY / f"embedded-{os.getpid()}"),
     },
 }
+# A machine that stands still for a moment is no outage; tests of those have servers of their own.
+PATIENCE = 15
 if MEMCACHED:
     CACHES["memcached"] = {
         "BACKEND": "fragcache.backends.memcached.MemcachedCache",
         "LOCATION": MEMCACHED,
+        "OPTIONS": {"timeout": PATIENCE, "connect_timeout": PATIENCE},
     }
 if REDIS_URL:
     CACHES["redis"] = {
         "BACKEND": "fragcache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
+        "OPTIONS": {"SOCKET_TIMEOUT": PATIENCE, "SOCKET_CONNECT_TIMEOUT": PATIENCE},
     }
 CACHES["fragments"] = CACHES["redis"] if REDIS_URL else CACHES["embedded"]

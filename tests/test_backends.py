@@ -62,7 +62,7 @@ class TestExtended(BackendBehaviour):
     def extended(self, settings: Any) -> None:
         backend = f"{__name__}.{Extended.__name__}"
         options = {"MAX_ENTRIES": 1_000_000}
-        settings.CACHES |= {
+        settings.CACHES = settings.CACHES | {
             "extended": {"BACKEND": backend, "LOCATION": "extended", "OPTIONS": options}
         }
 
@@ -86,7 +86,7 @@ class Foreign(BackendBehaviour):
 
     @pytest.fixture(autouse=True)
     def foreign(self, settings: Any) -> None:
-        settings.CACHES |= FOREIGN
+        settings.CACHES = settings.CACHES | FOREIGN
 
 
 @pytest.mark.server("redis")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.core.checks.registry import registry
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.test import AsyncClient, Client
@@ -48,6 +49,8 @@ def toolbar(
             "album.html": "{% load fragcache %}{% fragment 'library.artist_card' artist %}",
         }
     )
+    # Its own checks would remain, and go on warning of every site of the tests.
+    monkeypatch.setattr(registry, "registered_checks", set(registry.registered_checks))
     settings.DEBUG = True
     settings.INSTALLED_APPS = [
         *settings.INSTALLED_APPS,

@@ -35,7 +35,7 @@ LOAD = "{% load fragcache %}"
 #: What has servers, threads or a second site of its own to come about.
 ELSEWHERE = {
     Event.SOURCE_ERROR: "tests/test_asking.py",
-    Event.RENEWAL_FAILED: "tests/timed/test_stale.py",
+    Event.RENEWAL_FAILED: "tests/test_stale.py",
 }
 
 

@@ -75,7 +75,7 @@ class TestBackend(BackendBehaviour):
 
     @pytest.fixture(autouse=True)
     def cluster(self, fleet: ClusterFleet, settings: Any) -> None:
-        settings.CACHES |= {"cluster": fleet.cache}
+        settings.CACHES = settings.CACHES | {"cluster": fleet.cache}
 
 
 def test_slots_are_those_of_the_cluster(fleet: ClusterFleet) -> None:

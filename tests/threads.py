@@ -19,8 +19,17 @@ def at_once(call: Callable[[], T], threads: int) -> list[T]:
 
 
 @contextmanager
-def busy_threads() -> Iterator[None]:
-    """Threads keep the interpreter busy within the block; each has it for 20 ms at a time."""
+def awaited_threads(seconds: float = 10) -> Iterator[None]:
+    """At the end of the block the threads that were begun in it are waited for."""
+    others = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - others:
+        thread.join(seconds)
+
+
+@contextmanager
+def busy_threads(seconds: float = 0.02) -> Iterator[None]:
+    """Threads keep the interpreter busy within the block; each has it for so long at a time."""
     is_over = threading.Event()
     interval = sys.getswitchinterval()
 
@@ -29,7 +38,7 @@ def busy_threads() -> Iterator[None]:
             sum(range(1000))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
-    sys.setswitchinterval(0.02)
+    sys.setswitchinterval(seconds)
     for thread in threads:
         thread.start()
     try:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tests.demo.running import DEMO_SITE, warm
 
 INSTANCES = {
@@ -48,11 +46,9 @@ def test_the_first_run_stores_everything_and_the_second_renders_nothing(var: Pat
     assert {name: counts["fresh"] for name, counts in warm(var).items()} == INSTANCES
 
 
-@pytest.mark.parametrize(("change", "expected"), CHANGES.items())
-def test_a_change_renders_exactly_the_fragments_that_show_it(
-    warmed_var: Path, change: str, expected: dict[str, int]
-) -> None:
-    assert rendered(warmed_var, after=change) == expected
+def test_changes_render_exactly_the_fragments_that_show_them(warmed_var: Path) -> None:
+    for change, expected in CHANGES.items():  # what one left to do, the next one's run would do
+        assert rendered(warmed_var, after=change) == expected, change
     assert rendered(warmed_var) == {}
 
 

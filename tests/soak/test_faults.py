@@ -25,8 +25,8 @@ from tests.faulty_site import FRAGMENTS, Faulty, seconds_of, site
 from tests.fixtures import happened
 from tests.pages import SERVERS
 from tests.processes import Server
+from tests.test_guard_crossing import read_at_random
 from tests.threads import at_once
-from tests.timed.test_guard_crossing import read_at_random
 
 pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("cards")]
 

@@ -1,1 +1,1 @@
-"""Tests that measure time, or wait for what happens in time: one after the other, by themselves."""
+"""Tests that measure time closely, or need the whole machine: one after the other, alone."""

@@ -18,6 +18,7 @@ from tests.asked_site import NAME, AskedSite, Target
 from tests.faults import HEALTHY, RESET, SILENCE, TRICKLE, Proxy
 from tests.faulty_site import BUDGET, FIRST_PAGE
 from tests.fixtures import happened, in_request
+from tests.stopwatch import Stopwatch
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def budget(asking_target: Target, proxy: Proxy) -> None:
 def known(numbers: Iterator[int], proxy: Proxy) -> int:
     """What the source has published while it was there."""
     n = next(numbers)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 15
     # The first question is slower: a library is imported, and a connection made.
     while fetch_context(NAME, n, default=None) is None and time.monotonic() < until:
         asking._answered.clear()
@@ -51,11 +52,11 @@ def test_takes_its_share_of_a_pages_budget_and_no_more(
     took, asked = [], []
     for _page in range(6):
         with in_request():
-            began = time.monotonic()
-            assert fetch_context(NAME, next(numbers), default=None) is None
-            assert fetch_context(NAME, next(numbers), default=None) is None
-            assert fetch_context(NAME, known)["n"] == known
-            took.append(time.monotonic() - began)
+            with Stopwatch() as watch:
+                assert fetch_context(NAME, next(numbers), default=None) is None
+                assert fetch_context(NAME, next(numbers), default=None) is None
+                assert fetch_context(NAME, known)["n"] == known
+            took.append(watch.seconds)
             asked.append(pages.current().asked)
     assert max(took) < FIRST_PAGE
     assert asked[0] >= BUDGET * asking.SHARE  # it was waited for
@@ -82,7 +83,7 @@ def test_is_asked_again_when_it_is_back(proxy: Proxy, numbers: Iterator[int], kn
     while not happened(Event.GUARD_OPEN):
         fetch_context(NAME, next(numbers), default=None)
     proxy.fault = HEALTHY
-    until = time.monotonic() + 5
+    until = time.monotonic() + 15
     while fetch_context(NAME, next(numbers), default=None) is None:
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -103,7 +104,7 @@ def test_publishes_for_the_next_page_what_takes_longer_than_one_waits(
     asked_source.pause(0.2)
     n = next(numbers)
     assert fetch_context(NAME, n, default=None) is None
-    until = time.monotonic() + 5
+    until = time.monotonic() + 15
     while fetch_context(NAME, n, default=None) is None:
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -122,7 +122,7 @@ def test_each_request_is_a_page_of_its_own_and_all_share_one_render(
     def guest(number: int) -> dict[str, Any]:
         return {"number": number}
 
-    with site(start_server(name), is_direct=True, PAGE_BUDGET=5):
+    with site(start_server(name), is_direct=True, is_patient=True, PAGE_BUDGET=60):
         get_fragment(guest, -1)  # its tokens are known
         counters.reset()
         _seconds, bodies = visits("async")

@@ -48,7 +48,8 @@ def proxy(
     """What stands between the site and the TLS of its cache."""
     server = start_server(name)
     with TLSRelay(f"127.0.0.1:{server.port}", tmp_path) as relay, Proxy(relay.address) as proxy:
-        cache = {**settings.CACHES[name], **encrypted_at(name, proxy.address, relay.authority)}
+        backend = settings.CACHES[name]["BACKEND"]
+        cache = {"BACKEND": backend, **encrypted_at(name, proxy.address, relay.authority)}
         with override_settings(
             CACHES={**settings.CACHES, "encrypted": cache},
             FRAGCACHE={"CACHE_ALIAS": "encrypted", "LOCAL_MAX_BYTES": 0},
@@ -62,10 +63,7 @@ def proxy(
 
 @each_server
 def test_pages_come_from_it(proxy: Proxy) -> None:
-    for _visit in range(3):
-        counters.reset()
-        seconds_of("names")
-    assert happened(Event.HIT) == FRAGMENTS
+    until_it_hits(proxy)
     assert happened(Event.CACHE_ERROR) == 0
 
 
@@ -74,8 +72,8 @@ def test_pages_come_from_it(proxy: Proxy) -> None:
 def test_one_that_breaks_costs_the_first_page_its_budget_and_later_ones_nothing(
     proxy: Proxy, fault: Fault
 ) -> None:
-    usual = uncached_seconds("names")
     for _attempt in range(ATTEMPTS):
+        usual = 2 * uncached_seconds("names")
         until_it_hits(proxy)
         proxy.fault = fault
         first = seconds_of("names")
@@ -83,12 +81,12 @@ def test_one_that_breaks_costs_the_first_page_its_budget_and_later_ones_nothing(
         assert happened(Event.GUARD_OPEN) > 0
         if first <= FIRST_PAGE + usual and later <= LATER_PAGES + usual:
             return
-    pytest.fail(f"{first:.3f} s and then {later:.4f} s; without cache {usual:.4f} s")
+    pytest.fail(f"{first:.3f} s and then {later:.4f} s; twice without cache {usual:.4f} s")
 
 
 @each_server
 def test_a_handshake_that_hangs_takes_no_longer(name: str, proxy: Proxy) -> None:
-    usual = uncached_seconds("names") + CONTEXT
+    usual = 2 * uncached_seconds("names") + CONTEXT
     proxy.fault = SILENCE
     taken = []
     for _attempt in range(ATTEMPTS):

@@ -13,6 +13,7 @@ import pytest
 
 from tests.backends import freeze
 from tests.shop import NUMBERS
+from tests.stopwatch import Stopwatch
 from tests.test_warm_parallel import assert_gone, rendered
 from tests.test_warm_processes import Shop, open_shop, shop  # noqa: F401 - fixtures
 
@@ -35,10 +36,10 @@ def test_75_within_5_seconds_when_the_cache_goes_away_half_way(
         server.stop(signal.SIGKILL)
     else:
         freeze(server)
-    began = time.monotonic()
-    code = process.wait()
+    with Stopwatch() as watch:
+        code = process.wait()
 
-    assert time.monotonic() - began < BOUND
+    assert watch.seconds < BOUND
     assert code == 75
     assert process.err.splitlines()[-1].startswith("CommandError: The cache is unavailable: ")
     assert "Traceback" not in process.err
@@ -49,7 +50,7 @@ def test_75_within_5_seconds_when_the_cache_goes_away_half_way(
 
 
 @pytest.mark.parametrize("shop", ["redis"], indirect=True)
-@pytest.mark.parametrize(("victim", "moment"), [("parent", 0.0), ("parent", 0.15), ("worker", 0.1)])
+@pytest.mark.parametrize(("victim", "moment"), [("parent", 0.15), ("worker", 0.1)])
 def test_a_kill_repeats_at_most_the_batches_at_hand(
     shop: Shop,
     tmp_path: Path,
@@ -57,13 +58,14 @@ def test_a_kill_repeats_at_most_the_batches_at_hand(
     moment: float,
 ) -> None:
     log = tmp_path / "log"
-    process = shop.start_slowly(*PARALLEL, SHOP_LOG=str(log), SHOP_LOCK_LIFE="0.5")
+    life = "0.5" if victim == "parent" else "20"
+    process = shop.start_slowly(*PARALLEL, SHOP_LOG=str(log), SHOP_LOCK_LIFE=life)
     time.sleep(moment)
     workers = {worker for _number, worker in rendered(log)}
     if victim == "parent":
         process.end(signal.SIGKILL)
         assert_gone(workers)
-        code, run = shop.run("shop.offer", "--json", "--wait", "10", *PARALLEL, SHOP_LOG=str(log))
+        code, run = shop.run("shop.offer", "--json", "--wait", "20", SHOP_LOG=str(log))
     else:
         os.kill(min(workers), signal.SIGKILL)
         code, run = process.wait(), process

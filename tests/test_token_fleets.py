@@ -34,7 +34,7 @@ from tests.processes import Server
 pytestmark = [pytest.mark.server("memcached"), pytest.mark.without_local_cache]
 
 #: Seconds that a server is left alone after it has not answered, and is waited for.
-DEAD, TIMEOUT = 0.1, 0.2
+DEAD, TIMEOUT = 0.1, 0.25
 NODES = range(3)
 SOME = [c for size in (1, 2, 3) for c in itertools.combinations(NODES, size)]
 NAMES = {

@@ -32,7 +32,7 @@ StartServer = Callable[[str], Server]
 each_server = pytest.mark.parametrize("name", SERVERS)
 THREADS = 8
 #: Of each thread, of five instances each.
-READS = 500
+READS = 300
 
 
 def read_at_random(reads: int, seed: int) -> None:
@@ -66,7 +66,7 @@ def test_threads_get_their_own_replies_also_of_a_server_that_is_often_late(
 
 @each_server
 def test_threads_of_a_healthy_server(name: str, start_server: StartServer) -> None:
-    with site(start_server(name), is_direct=True, PAGE_BUDGET=None):
+    with site(start_server(name), is_direct=True, is_patient=True, PAGE_BUDGET=None):
         seconds_of("names")
         at_once(lambda: read_at_random(READS, random.randrange(10**6)), THREADS)
         assert happened(Event.HIT) >= THREADS * READS * 5
@@ -77,7 +77,7 @@ def test_threads_of_a_healthy_server(name: str, start_server: StartServer) -> No
 def test_children_of_a_process_that_has_used_its_cache(
     name: str, start_server: StartServer
 ) -> None:
-    with site(start_server(name), is_direct=True, PAGE_BUDGET=5):
+    with site(start_server(name), is_direct=True, is_patient=True, PAGE_BUDGET=None):
         seconds_of("names")
         seconds_of("names")
         children = [forked(seed) for seed in range(4)]
@@ -103,7 +103,7 @@ def forked(seed: int) -> int:
 
 @each_server
 def test_coroutines(name: str, start_server: StartServer) -> None:
-    with site(start_server(name), is_direct=True, PAGE_BUDGET=5):
+    with site(start_server(name), is_direct=True, is_patient=True, PAGE_BUDGET=None):
         seconds_of("names")
 
         def read(seed: int) -> None:

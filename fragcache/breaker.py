@@ -59,7 +59,9 @@ class Breaker:
         self._prober: threading.Thread | None = None
         #: Ends the pause before the next probe.
         self._hurry = threading.Event()
-        #: When it opened, as a date; None while it is closed.
+        #: When it opened last, in ``time.monotonic()``.
+        self.opened_at = 0.0
+        #: The same as a date; None while it is closed.
         self.open_since: datetime | None = None
 
     def allows(self) -> bool:
@@ -100,7 +102,8 @@ class Breaker:
                 return
             if self._failures < FAILURES and not was_waited_for:
                 return
-            if time.monotonic() - self._closed_at >= CALM:
+            self.opened_at = time.monotonic()
+            if self.opened_at - self._closed_at >= CALM:
                 self._pause = 0.0
             self.open_since = datetime.now(UTC)
         logger.warning("The guard of %s is open: it is not asked until it answers.", self._name)

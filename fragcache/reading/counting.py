@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -15,7 +15,6 @@ from fragcache.page import Page, now
 from fragcache.reading import groups
 from fragcache.reading.batch import Batch
 from fragcache.reading.result import Lookup
-from fragcache.rendering import Output
 
 #: Of so many calls one has its age taken, by chance: that of nanoseconds.
 SAMPLED: Final = 8
@@ -63,9 +62,10 @@ def count_ages(batch: Batch, built_at: Iterable[int]) -> None:
     _count(batch, Counter(AGE_BUCKET + str(bucket_of(max(0, moment - one))) for one in built_at))
 
 
-def count_renders(batch: Batch, outputs: Iterable[Output]) -> None:
-    """Count what was rendered for pages."""
-    _count(batch, counters.render_counts(batch.fragment.name, (one.cost for one in outputs)))
+def count_renders(batch: Batch, microseconds: Sequence[int], lost: Mapping[str, int]) -> None:
+    """Count renders for pages, by what they cost, and what else became of what was due."""
+    counts = counters.render_counts(batch.fragment.name, microseconds)
+    _count(batch, counts | {event: times for event, times in lost.items() if times})
 
 
 def count_waits(batch: Batch, number: int, seconds: float) -> None:

@@ -93,6 +93,11 @@ def _wish_for_entries(cache: Store, memory: Memory, wishes: Wanted) -> None:
                 memory.wishes.entries[named] = life
 
 
+def longest_trust() -> float:
+    """Return the seconds after which no token is known that was not read again."""
+    return max(PAGE_TRUST, conf.settings().INVALIDATION_LAG)
+
+
 def known_tokens(cache: Store, page: Page, names: Iterable[TokenName]) -> Tokens | None:
     """Return the tokens if they need not be read again.
 

@@ -10,7 +10,7 @@ from typing import Final
 from fragcache import slots as places
 from fragcache.axes import activated
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event, count
+from fragcache.counters import Event
 from fragcache.declarations import Fragment
 from fragcache.guard import writing
 from fragcache.keys import entry_key, head_key
@@ -56,7 +56,7 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
     rendered = []
     with activated(batch.axis_values):
         arguments = [slot.instance.arguments for slot in due]
-        versions_from = places.versions_from(due)
+        versions_from = places.versions_from(due) if may_store else frozenset[str]()
         try:
             found = render_many(fragment, arguments, fresh=may_store, versions_from=versions_from)
         except Exception:
@@ -66,19 +66,21 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
         if output is not None:
             slot.output = output
             rendered.append(slot)
-    count(Event.ABSENT, fragment.name, len(due) - len(rendered))
     storable = [
         slot for slot in rendered if slot.tokens and slot.output and slot.output.is_storable
     ]
     if len(storable) < len(rendered):
         note_unstorable()
     outputs = [output for output in found if output is not None]
-    count_renders(batch, outputs)
     spent = [output.cost for output in outputs]
     costs.note(fragment.name, spent, are_storable=all(output.is_storable for output in outputs))
     stored = doorkeeper.admitted(fragment, storable) if may_store else []
     # Whatever the cause: who knows it tells of it, and counts nothing.
-    count(Event.NOT_STORED, fragment.name, len(rendered) - len(stored))
+    lost: dict[str, int] = {
+        Event.ABSENT: len(due) - len(rendered),
+        Event.NOT_STORED: len(rendered) - len(stored),
+    }
+    count_renders(batch, spent, lost)
     if stored:
         began = time.perf_counter()
         _store(batch, stored, page)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from fragcache.bubbling import is_recording
 from fragcache.counters import Event, Miss, count
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
-from fragcache.reading.fetching import known_tokens
+from fragcache.reading.fetching import known_tokens, longest_trust
 from fragcache.reading.noting import Inner
 from fragcache.reading.result import Lookup
 from fragcache.slots import Slot
@@ -17,8 +19,11 @@ def is_out_of_reach(batch: Batch, page: Page) -> bool:
 
     A target looks all the same: what it held may be the last that is known to have been good.
     """
-    if batch.cache.reads.allows() or batch.fragment.is_remote:
+    reads = batch.cache.reads
+    if reads.allows() or batch.fragment.is_remote:
         return False
+    if time.monotonic() - reads.opened_at > longest_trust():  # optimisation: of most pages
+        return True
     return known_tokens(batch.cache, page, batch.distinct_token_names()) is None
 
 

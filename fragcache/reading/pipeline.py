@@ -87,7 +87,8 @@ def _rendered_or_stale(
     if not due:
         return {}
     fragment = batch.fragment
-    may_store = storable and is_committed(page)
+    is_cut_off = all(slot.is_cut_off for slot in due)
+    may_store = storable and not is_cut_off and is_committed(page)
     html: dict[str, str] = {}
     # What is shown inside of another fragment is kept with it: it has to be fresh.
     is_spared = page.is_request and page.is_visited and not is_recording()

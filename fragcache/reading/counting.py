@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Final
 
 from fragcache import conf, counters
-from fragcache.counters import AGE_BUCKET, Event, Measure
+from fragcache.counters import AGE_BUCKET, Event, Measure, Miss
 from fragcache.histograms import bucket_of
 from fragcache.page import Page, now
 from fragcache.reading import groups
@@ -81,6 +81,16 @@ def count_stored(batch: Batch, number_of_bytes: int, seconds: float) -> None:
 def count_bypassed(batch: Batch, number: int) -> None:
     """Count what was rendered without looking for it."""
     _count(batch, {Measure.BYPASSED: number})
+
+
+def count_out_of_reach(batch: Batch) -> None:
+    """Count what was not looked for, since the cache is left alone."""
+    number = len(batch.items)
+    counters.count(Event.GUARD_OPEN)
+    if _is_unvisited.get():
+        _count(batch, {Measure.UNVISITED: number})
+    else:
+        _count(batch, {Event.MISSING: number, Miss.GUARD: number})
 
 
 def count_error(batch: Batch) -> None:

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Final
 
 from fragcache import slots as places
+from fragcache.arguments import Instance
 from fragcache.axes import activated
 from fragcache.bubbling import note_unstorable
 from fragcache.counters import Event
@@ -20,7 +21,7 @@ from fragcache.reading import costs, traces
 from fragcache.reading.batch import Batch
 from fragcache.reading.counting import count_error, count_renders, count_stored
 from fragcache.reading.doorkeeper import doorkeeper
-from fragcache.rendering import render_many
+from fragcache.rendering import Output, render_many
 from fragcache.slots import Slot
 
 _is_filling: Final = ContextVar("fragcache_is_filling", default=False)
@@ -47,6 +48,42 @@ def fill(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> d
         _is_filling.reset(reset)
 
 
+def rendered(batch: Batch) -> list[str | None]:
+    """Return the HTML of all instances, None for those without a row; nothing is stored."""
+    positions = {arguments: position for position, arguments in enumerate(batch.arguments)}
+    reset = _is_filling.set(True)
+    try:
+        outputs = _outputs(batch, list(map(batch.instance, positions.values())))
+    finally:
+        _is_filling.reset(reset)
+    note_unstorable()
+    spent = [output.cost for output in outputs if output is not None]
+    lost: dict[str, int] = {
+        Event.ABSENT: len(outputs) - len(spent),
+        Event.NOT_STORED: len(spent),
+    }
+    count_renders(batch, spent, lost)
+    html = [None if output is None else output.html for output in outputs]
+    found = dict(zip(positions, html, strict=True))
+    return [found[arguments] for arguments in batch.arguments]
+
+
+def _outputs(
+    batch: Batch,
+    instances: Sequence[Instance],
+    *,
+    fresh: bool = False,
+    versions_from: frozenset[str] = frozenset(),
+) -> list[Output | None]:
+    arguments = [instance.arguments for instance in instances]
+    with activated(batch.axis_values):
+        try:
+            return render_many(batch.fragment, arguments, fresh=fresh, versions_from=versions_from)
+        except Exception:
+            count_error(batch)
+            raise
+
+
 def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -> dict[str, str]:
     fragment, cache = batch.fragment, batch.cache
     may_store = may_store and cache.is_writable and not all(slot.is_cut_off for slot in due)
@@ -54,14 +91,9 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
         for slot in due:
             slot.version = places.unique_version(page.began_at if page.is_request else now())
     rendered = []
-    with activated(batch.axis_values):
-        arguments = [slot.instance.arguments for slot in due]
-        versions_from = places.versions_from(due) if may_store else frozenset[str]()
-        try:
-            found = render_many(fragment, arguments, fresh=may_store, versions_from=versions_from)
-        except Exception:
-            count_error(batch)
-            raise
+    versions_from = places.versions_from(due) if may_store else frozenset[str]()
+    instances = [slot.instance for slot in due]
+    found = _outputs(batch, instances, fresh=may_store, versions_from=versions_from)
     for slot, output in zip(due, found, strict=True):
         if output is not None:
             slot.output = output

@@ -27,6 +27,12 @@ def is_out_of_reach(batch: Batch, page: Page) -> bool:
     return known_tokens(batch.cache, page, batch.distinct_token_names()) is None
 
 
+def is_only_rendered(batch: Batch, page: Page) -> bool:
+    """Whether that is so, and nobody is to be told later what the page has looked for."""
+    memory = page.memory(batch.cache.space)
+    return not memory.groups and memory.used is None and is_out_of_reach(batch, page)
+
+
 def out_of_reach(batch: Batch, page: Page) -> Lookup:
     """Return a lookup in which everything is due, and nothing may be stored."""
     count(Event.GUARD_OPEN)

@@ -13,11 +13,12 @@ from fragcache.counters import Event, count, degrade
 from fragcache.page import Page
 from fragcache.reading import groups
 from fragcache.reading.batch import Batch
-from fragcache.reading.counting import count_bypassed, count_lookup
-from fragcache.reading.filling import fill
+from fragcache.reading.counting import count_bypassed, count_lookup, count_out_of_reach
+from fragcache.reading.filling import rendered
 from fragcache.reading.flights import fill_once
 from fragcache.reading.lookup import look_up
 from fragcache.reading.noting import note
+from fragcache.reading.outages import is_only_rendered
 from fragcache.reading.renewing import renew_later
 from fragcache.reading.result import Lookup
 from fragcache.reading.stale import former
@@ -42,7 +43,11 @@ def read(
     """
     note_axes(batch.fragment.axes)
     if is_bypassed(batch.fragment.name) and batch.fragment.is_local and not is_recording():
-        return _unasked(batch, page)
+        count_bypassed(batch, len(batch.items))
+        return _unasked(batch)
+    if tell is None and is_only_rendered(batch, page):
+        count_out_of_reach(batch)
+        return _unasked(batch)
     began = time.perf_counter_ns()
     lookup = look_up(batch, page)
     spent = time.perf_counter_ns() - began
@@ -61,13 +66,9 @@ def read(
     return lookup.html
 
 
-def _unasked(batch: Batch, page: Page) -> list[SafeString | None]:
+def _unasked(batch: Batch) -> list[SafeString | None]:
     """Return what is rendered without looking for it, since that would take as long."""
-    slots = [batch.slot(position) for position in range(len(batch.items))]
-    due = {slot.base: slot for slot in slots}
-    found = fill(batch, list(due.values()), page, may_store=False)
-    count_bypassed(batch, len(slots))
-    return [_safe(found[slot.base]) if slot.base in found else None for slot in slots]
+    return [None if html is None else _safe(html) for html in rendered(batch)]
 
 
 def _fill(batch: Batch, lookup: Lookup, page: Page, *, storable: bool) -> None:

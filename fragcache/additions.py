@@ -19,7 +19,8 @@ from django.utils.module_loading import import_string
 
 from fragcache import conf
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event, tell
+from fragcache.counters import tell
+from fragcache.events import Event
 from fragcache.exceptions import ImproperlyDeclared
 
 #: By the app that they are for; those of ``FRAGCACHE["ADDITIONS"]`` come on top.

@@ -24,9 +24,10 @@ from django.utils.safestring import SafeString
 from fragcache import conf
 from fragcache.arguments import MISSING, Parameters
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
 from fragcache.digests import Digested, digest_of_compiled, includes_digest
 from fragcache.digests.templates import Closure
+from fragcache.events import Event
 from fragcache.exceptions import InvalidArguments, UndefinedArgument
 from fragcache.reading import get_fragments
 from fragcache.token_memory import TokenName

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from fragcache import axes, page, tokens, versions
 from fragcache.arguments import Instance
 from fragcache.contexts.forms import context_form
-from fragcache.counters import Measure
 from fragcache.declarations import Fragment
 from fragcache.dependencies import unpack
 from fragcache.digests import digest_of
 from fragcache.entry import Entry, Field
+from fragcache.events import Measure
 from fragcache.keys import base_key, encode_axes, entry_key, head_key, suffix
 from fragcache.manifest import RemoteFragment
 from fragcache.reading.standing import standings

@@ -14,8 +14,9 @@ from typing import ParamSpec, TypeVar
 
 from fragcache import conf, deadline, page
 from fragcache.breaker import Breaker
-from fragcache.counters import Event, count, degrade
+from fragcache.counters import count, degrade
 from fragcache.deadline import Deadline
+from fragcache.events import Event
 from fragcache.exceptions import CacheUnavailable
 from fragcache.store import Store
 

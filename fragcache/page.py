@@ -47,7 +47,7 @@ class Memory:
 
     entries: dict[str | None, Kept | None] = field(default_factory=dict)
     heads: dict[str, Entry | None] = field(default_factory=dict)
-    #: What was there, and was not believed; and as which ``counters.Event``.
+    #: What was there, and was not believed; and as which ``events.Event``.
     unbelieved: dict[str, str] = field(default_factory=dict)
     #: By fragment and kind of entry, the head that all its instances have in an atomic set.
     pins: dict[tuple[str, int], Entry] = field(default_factory=dict)

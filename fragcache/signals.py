@@ -7,7 +7,7 @@ from typing import Final
 from django.dispatch import Signal
 
 #: Something is worse than it should be: a cache that fails, a guard that is open, an entry that is
-#: refused or not believed. Sent each time, with ``event`` (a word of ``counters.Event``, also the
+#: refused or not believed. Sent each time, with ``event`` (a word of ``events.Event``, also the
 #: sender), ``fragment`` (its name, or "" for the cache as a whole), ``cause`` and ``times``. A
 #: receiver is called while a visitor waits; what it raises is logged.
 degraded: Final = Signal()

@@ -14,10 +14,11 @@ from django.template import TemplateSyntaxError
 
 from fragcache.arguments import Instance
 from fragcache.bubbling import earliest
-from fragcache.counters import Event, count, degrade
+from fragcache.counters import count, degrade
 from fragcache.declarations import Fragment
 from fragcache.digests import includes_digest
 from fragcache.entry import Entry, Field, Kind, pack_field
+from fragcache.events import Event
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.holed import Holed, packed_holes
 from fragcache.keys import entry_key, head_key, suffix

@@ -16,8 +16,9 @@ from fragcache import conf, probing
 from fragcache.backends.base import Advance, FragmentBackend
 from fragcache.backends.generic import adapt
 from fragcache.breaker import Breaker
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
 from fragcache.entry import FUTURE_TOLERANCE_US, Entry, Ring, Unsealed
+from fragcache.events import Event
 from fragcache.exceptions import CacheUnavailable, ReadOnly, UnknownAlias
 from fragcache.local import LocalCache
 from fragcache.page import now

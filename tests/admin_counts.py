@@ -9,7 +9,7 @@ from html import unescape
 from django.test import Client
 from django.urls import reverse
 
-from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
+from fragcache.events import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
 from fragcache.histograms import bucket_of
 from fragcache.models import Counts
 from fragcache.stats.keeping import packed

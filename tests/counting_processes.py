@@ -14,7 +14,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from fragcache.contrib.prometheus import FragcacheCollector
-from fragcache.counters import Event, Miss, add
+from fragcache.counters import add
+from fragcache.events import Event, Miss
 from fragcache.models import Counts, Totals
 from fragcache.stats.keeping import Sheets, unpacked
 from fragcache.stats.totals import GONE, fold

@@ -18,7 +18,7 @@ from django.test import override_settings
 
 from fragcache import Fragment, counters, registry, tokens
 from fragcache.backends.generic import adapt
-from fragcache.counters import Event, Miss
+from fragcache.events import Event, Miss
 from fragcache.models import Counts, Totals
 from fragcache.store import Store
 from fragcache.warming import Plan, Report, Run, Status

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from fragcache import Fragment, get_fragment, get_fragments, invalidate, invalidate_all, leases
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.reading import costs
 from fragcache.store import store
 from fragcache.warming import Plan, Run

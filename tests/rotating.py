@@ -53,7 +53,7 @@ def done(task: dict[str, Any]) -> dict[str, Any]:
     from django.test import override_settings
 
     from fragcache import counters, get_fragments, invalidate, registry, tokens
-    from fragcache.counters import Event
+    from fragcache.events import Event
     from fragcache.warming import Plan, Run
 
     keys = task["keys"]

@@ -20,7 +20,7 @@ from fragcache import (
     render_fragment,
 )
 from fragcache.additions import Addition
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.fixtures import happened, in_request, on_target, warm
 

@@ -23,7 +23,7 @@ from fragcache import (
     get_fragment,
     render_fragment,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.management.selection import axis_values_of
 from fragcache.testing import assert_fragment_sound
 from tests.fixtures import any_cache, happened, in_request, warm

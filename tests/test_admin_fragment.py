@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from fragcache.counters import Event, Miss
+from fragcache.events import Event, Miss
 from tests.admin_counts import (
     HOUR,
     count,

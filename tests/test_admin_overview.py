@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import resolve, reverse
 
 from fragcache import counters
-from fragcache.counters import Event, Measure, Miss
+from fragcache.events import Event, Measure, Miss
 from fragcache.models import Counts, Outage
 from fragcache.stats import answering, keeping
 from fragcache.stats.keeping import packed

@@ -12,8 +12,8 @@ import pytest
 from django.core.cache import caches
 
 from fragcache import conf, manifest
-from fragcache.counters import Event
 from fragcache.entry import Entry, Ring, Unsealed
+from fragcache.events import Event
 from fragcache.store import store
 from fragcache.token_copies import opened
 from fragcache.warming import Locked, WarmingLock

@@ -21,7 +21,7 @@ from fragcache import (
     remote_fragment,
 )
 from fragcache.contexts import asking, courier
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.page import entered, outside
 from fragcache.store import store
 from tests.asked_site import KEY, NAME, SECRETS, AskedSite, Target

@@ -28,7 +28,7 @@ from benchmarks.measuring import (
     significant,
 )
 from fragcache import counters
-from fragcache.counters import Event
+from fragcache.events import Event
 
 
 def a_table(kind: Any = "warm", server: str = "redis", n: int = 100, **times: Any) -> Table:

@@ -14,7 +14,7 @@ from django.template import engines
 from django.template.loader import render_to_string
 
 from fragcache import Fragment, get_fragment, get_fragments
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.block_pages import LOAD, Counter
 from tests.fixtures import Clock, happened, in_request, on_target, warm
 from tests.library.models import Artist

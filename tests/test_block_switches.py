@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.block_pages import shown
 from tests.fixtures import any_cache, happened
 

@@ -19,7 +19,7 @@ from fragcache import (
     invalidate_all_template_fragments,
     invalidate_template_fragment,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.block_pages import LOAD, Counter, shown
 from tests.fixtures import Clock, RoundTrips, happened, in_request
 from tests.library.models import Artist

@@ -14,8 +14,8 @@ from django.core.cache import caches
 from django.template import engines
 
 from fragcache import Fragment, counters, get_fragment, get_fragments
-from fragcache.counters import Event, Miss
 from fragcache.entry import Field, Kind, pack_fields
+from fragcache.events import Event, Miss
 from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, happened, in_request, without_local_cache
 from tests.library.models import Artist

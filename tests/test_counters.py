@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fragcache import counters, get_fragment, get_fragments
-from fragcache.counters import AGE_BUCKET, OTHER, RENDER_BUCKET, Event, Measure
+from fragcache.counters import OTHER
+from fragcache.events import AGE_BUCKET, RENDER_BUCKET, Event, Measure
 from fragcache.histograms import bucket_of, middle_of, quantile
 from fragcache.reading import counting
 from tests.fixtures import (

@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from fragcache.counters import Event, Measure
+from fragcache.events import Event, Measure
 from tests.counting_processes import address_of, check
 
 REQUESTS = 4_000

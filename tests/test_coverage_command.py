@@ -21,7 +21,7 @@ from fragcache import (
     remote_fragment,
 )
 from fragcache.contexts import coverage, presence
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.stats.keeping import keeper
 from fragcache.store import store
 from tests.asked_site import AskedSite, Target

@@ -12,7 +12,7 @@ from django.db import models
 from django.test import override_settings
 
 from fragcache import Fragment, collection_version, databases, get_fragment
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.warming import Plan, Run, Status
 from tests.fixtures import any_cache, happened, in_request, warm
 from tests.library.models import Album, Artist

@@ -16,7 +16,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from fragcache import Fragment, counters, get_fragment
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.reading import doorkeeper
 from fragcache.signals import degraded
 from fragcache.stats.keeping import keeper

@@ -9,7 +9,7 @@ from django.core.cache import caches
 
 from fragcache import Fragment, get_fragment, get_fragments
 from fragcache.backends.memcached import MemcachedCache
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.reading import doorkeeper
 from tests.fixtures import any_cache, happened, without_local_cache
 from tests.pages import later

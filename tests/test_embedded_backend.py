@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fragcache import get_fragments
 from fragcache.backends import EmbeddedCache, sqlite_file
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from fragcache.testing.racing import in_children
 from tests.fixtures import happened

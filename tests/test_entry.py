@@ -14,7 +14,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from fragcache import counters
-from fragcache.counters import Event
 from fragcache.entry import (
     FORMAT,
     MAGIC,
@@ -28,6 +27,7 @@ from fragcache.entry import (
     pack_fields,
     rank,
 )
+from fragcache.events import Event
 from fragcache.records import (
     Head,
     Token,

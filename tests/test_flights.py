@@ -12,7 +12,7 @@ from django.core.cache import caches
 
 from fragcache import aget_fragment
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.page import entered, of_request
 from fragcache.reading import flights
 from fragcache.reading.board import Board

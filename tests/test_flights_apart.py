@@ -14,7 +14,7 @@ import pytest
 from django.db import transaction
 
 from fragcache import get_fragment, invalidate_all
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.reading import flights
 from tests.fixtures import any_cache, happened, without_local_cache
 from tests.flying import (  # noqa: F401 - fixtures

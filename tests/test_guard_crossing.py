@@ -13,7 +13,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from fragcache import counters, get_fragments
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.faults import Fault
 from tests.faulty_site import ABOUT, NAMES, seconds_of, site

@@ -15,7 +15,7 @@ import redis
 from django.core.cache import caches
 
 from fragcache import counters, get_fragment
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.faults import Fault
 from tests.faulty_site import FRAGMENTS, NAMES, seconds_of, site

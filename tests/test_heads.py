@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fragcache import Fragment, axes, get_fragment
-from fragcache.counters import Event
 from fragcache.digests import digest_of
+from fragcache.events import Event
 from fragcache.exceptions import CacheUnavailable
 from fragcache.keys import base_key, encode_axes, encode_version, entry_key, suffix
 from fragcache.records import Head

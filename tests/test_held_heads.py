@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fragcache import get_fragment, get_fragments, invalidate, invalidate_all
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.reading import early
 from fragcache.store import store
 from tests.block_pages import Counter

@@ -17,7 +17,7 @@ from fragcache import (
     get_fragments,
     render_fragment,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.block_pages import LOAD, Counter, shown
 from tests.fixtures import Clock, happened, in_request, on_target, warm

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fragcache import get_fragment, invalidate_all, page, tokens
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.local import LocalCache
 from fragcache.store import store
 from tests.fixtures import Clock, any_cache, elsewhere, happened

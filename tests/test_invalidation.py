@@ -23,7 +23,7 @@ from fragcache import (
     invalidate_all,
     invalidate_many,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.invalidation import ATTEMPTS
 from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, happened

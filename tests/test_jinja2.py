@@ -12,8 +12,8 @@ from django.template import engines
 from django.test import RequestFactory
 
 from fragcache import Fragment, InvalidArguments, UndefinedArgument, UnknownFragment
-from fragcache.counters import Event
 from fragcache.digests import digest_of
+from fragcache.events import Event
 from tests.fixtures import RoundTrips, happened
 from tests.jinja2_pages import Jinja, page
 from tests.library.models import Artist

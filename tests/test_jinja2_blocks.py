@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 
 from fragcache import ImproperlyDeclared, InvalidArguments, NoIdentity, UndefinedArgument
 from fragcache.blocks import token_name
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.keys import encode_arguments
 from fragcache.store import store
 from fragcache.tokens import replace

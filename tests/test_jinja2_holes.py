@@ -18,7 +18,7 @@ from fragcache import (
     UndefinedArgument,
     get_fragment,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.rendering import holes
 from fragcache.store import store
 from tests.block_pages import LOAD, Counter

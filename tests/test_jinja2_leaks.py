@@ -11,7 +11,7 @@ from django.middleware.csrf import get_token
 from django.test import RequestFactory
 
 from fragcache import Leak
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.fixtures import happened
 from tests.jinja2_pages import Jinja, page
 from tests.library.models import Artist

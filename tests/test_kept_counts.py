@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from fragcache import counters
-from fragcache.counters import Event, Measure
+from fragcache.events import Event, Measure
 from fragcache.exceptions import CountsUnavailable
 from fragcache.models import Counts
 from fragcache.stats import history, ledger, retention

@@ -22,7 +22,7 @@ from fragcache import (
     use_set,
 )
 from fragcache.contexts.lasting import LAST_GOOD
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.fixtures import Clock, any_cache, elsewhere, happened, in_request, on_target
 

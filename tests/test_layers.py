@@ -17,7 +17,7 @@ PLACE_IT = "has no layer: place it in LAYERS of tests/test_layers.py."
 #: From the lowest to the highest. A module may import those of its own layer and of lower ones.
 LAYERS: dict[str, str] = {
     "foundations": "bounded conf exceptions locks positions signals suggestions tracing",
-    "values": "keys entry histograms readable signing",
+    "values": "keys entry events histograms readable signing",
     "storage": (
         "backends breaker counters databases deadline guard holed leases local page "
         "physical_keys probing records store token_copies token_memory tokens transactions"

@@ -15,7 +15,7 @@ from django.template import Context, Library, RequestContext, Template, engines
 from django.test import RequestFactory
 
 from fragcache import Axis, Leak, get_fragment, render_fragment
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.fixtures import happened
 from tests.library.models import Artist
 

@@ -15,7 +15,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from fragcache import Fragment, get_fragment, leases
 from fragcache.backends.embedded import EmbeddedCache
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.leases import Lease, State
 from fragcache.page import entered, of_request
 from fragcache.reading import costs, flights, leased

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
+from fragcache.events import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
 from fragcache.histograms import bucket_of
 from fragcache.stats.ledger import Account, Verdict, accounts_of
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fragcache import Fragment, conf, tokens
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import Store, store
 from tests.fixtures import Clock, RoundTrips, any_cache, elsewhere, happened, on_target, warm
 from tests.library.models import Artist

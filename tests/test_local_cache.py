@@ -9,7 +9,7 @@ import pytest
 from django.utils import translation
 
 from fragcache import Fragment, get_fragment, get_fragments, invalidate_all
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, happened, in_request
 from tests.library.models import Artist

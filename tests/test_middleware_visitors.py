@@ -15,7 +15,7 @@ from django.urls import path
 from django.utils import translation
 
 from fragcache import Fragment, aget_fragment, get_fragment
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.middleware import PagePrefetchMiddleware
 from tests.fixtures import RoundTrips, any_cache, happened
 from tests.fixtures import without_local_cache as remote

@@ -19,7 +19,7 @@ from fragcache import (
     invalidate_all,
 )
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.reading import traces
 from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, counted, in_request, on_target, reasons, warm

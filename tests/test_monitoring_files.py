@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from fragcache.contrib.prometheus import FragcacheCollector
-from fragcache.counters import Event, Miss
+from fragcache.events import Event, Miss
 
 MANAGEMENT = Path(__file__).resolve().parents[1] / "management"
 DASHBOARD = MANAGEMENT / "grafana" / "fragcache.json"

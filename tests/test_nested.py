@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from fragcache import Fragment, get_fragment, get_fragments, invalidate, invalidate_all, registry
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.explaining import explain
 from fragcache.store import store
 from tests.fixtures import (

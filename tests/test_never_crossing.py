@@ -21,7 +21,7 @@ from django.utils import timezone, translation
 from django.utils.formats import reset_format_cache
 
 from fragcache import get_fragment, registry
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.fixtures import happened, in_request, warm
 from tests.releases import Release, changed, deployed
 

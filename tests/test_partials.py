@@ -16,9 +16,9 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
 
 from fragcache import get_fragment
-from fragcache.counters import Event
 from fragcache.digests import digest_of
 from fragcache.digests.templates import is_reloading
+from fragcache.events import Event
 from tests.block_pages import Counter
 from tests.fixtures import Clock, happened, in_request, on_target, warm
 from tests.library.models import Album, Artist

@@ -12,7 +12,7 @@ from django.core.cache import caches
 
 import fragcache
 from fragcache.checks.caches import check_caches
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests import unpickling
 from tests.fixtures import any_cache, happened, without_local_cache
 from tests.pages import SERVERS, SHARED

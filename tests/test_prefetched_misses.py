@@ -19,7 +19,7 @@ from fragcache import (
     get_fragment,
     register,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.fixtures import RoundTrips, any_cache, happened, in_request
 from tests.fixtures import without_local_cache as remote
 from tests.library.models import Artist

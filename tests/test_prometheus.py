@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fragcache import counters, get_fragment, get_fragments
 from fragcache.contrib.prometheus import FragcacheCollector
-from fragcache.counters import Event, Measure, Miss
+from fragcache.events import AGE_BUCKET, Event, Measure, Miss
 from fragcache.models import Outage, WarmRun
 from fragcache.stats.keeping import Keeper, keeper
 from tests.fixtures import any_cache
@@ -139,7 +139,7 @@ class TestHistograms:
     def test_have_the_buckets_that_hold_what_was_counted(self) -> None:
         for micros in (50, 63, 64, 1_000, 300_000, 10**9):
             count(counters.render_counts(NAME, [micros]))
-        count({f"{counters.AGE_BUCKET}{8}": 2})
+        count({f"{AGE_BUCKET}{8}": 2})
         keeper.flush()
         found = scraped()
 

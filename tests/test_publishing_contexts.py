@@ -40,8 +40,8 @@ from fragcache import (
     registry,
     remote_fragment,
 )
-from fragcache.counters import Event
 from fragcache.entry import Entry, Kind
+from fragcache.events import Event
 from fragcache.store import store
 from fragcache.verifying import comparing
 from tests.discography.models import Record, Singer

@@ -30,7 +30,7 @@ from fragcache import (
     register,
     render_fragment,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.fixtures import RoundTrips, any_cache, elsewhere, happened, in_request
 from tests.library.models import Album, Artist, Note
 

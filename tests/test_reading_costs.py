@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fragcache import Fragment, get_fragment, get_fragments, register
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.fixtures import RoundTrips, any_cache, happened, without_local_cache
 from tests.library.models import Album, Artist, Track
 

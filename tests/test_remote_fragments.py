@@ -32,7 +32,7 @@ from fragcache import (
     remote_fragment,
 )
 from fragcache.contexts import Record
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.management.selection import selected
 from fragcache.store import store
 from tests.fixtures import RoundTrips, any_cache, elsewhere, happened, in_request, on_target, warm

@@ -11,7 +11,7 @@ import pytest
 
 from fragcache import Fragment, get_fragment
 from fragcache.checks import check_settings
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.warming.renewal import renew
 from tests.fixtures import happened, in_request, without_local_cache
 from tests.library.models import Artist

@@ -31,7 +31,7 @@ from fragcache import (
     rollback_set,
     use_set,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.keys import set_key
 from fragcache.sets.records import (
     add_name,

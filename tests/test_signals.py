@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
+from fragcache.events import Event
 from fragcache.signals import degraded
 
 

@@ -18,7 +18,7 @@ from fragcache import (
     invalidate_all,
     leases,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.fixtures import Clock, RoundTrips, happened, in_request, warm, without_local_cache
 from tests.fleets import until
 from tests.library.models import Artist

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from fragcache import counters
-from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
+from fragcache.events import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
 from fragcache.histograms import bucket_of
 from fragcache.stats.keeping import keeper
 from tests.fixtures import any_cache

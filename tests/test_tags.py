@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, override
 
 from fragcache import Axis, Fragment, InvalidArguments, UndefinedArgument, UnknownFragment
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.fixtures import RoundTrips, any_cache, happened, without_local_cache
 from tests.library.models import Artist
 

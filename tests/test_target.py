@@ -25,8 +25,8 @@ from fragcache import (
     invalidate_all,
     manifest,
 )
-from fragcache.counters import Event
 from fragcache.digests import digest_of
+from fragcache.events import Event
 from fragcache.store import store
 from fragcache.warming import Plan, Run, Status
 from tests.fixtures import Clock, RoundTrips, any_cache, happened, on_target, warm

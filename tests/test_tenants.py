@@ -17,7 +17,7 @@ from fragcache import (
     publish_context,
 )
 from fragcache.bounded import Bounded
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.keys import MAX_BYTES
 from fragcache.store import _store, store
 from tests.fixtures import any_cache, happened, in_request

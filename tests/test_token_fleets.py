@@ -23,7 +23,7 @@ from fragcache import (
     tokens,
 )
 from fragcache.backends.memcached_fleet import Fleet
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.records import Token
 from fragcache.store import store
 from fragcache.token_memory import TokenName

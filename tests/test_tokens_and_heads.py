@@ -19,8 +19,8 @@ from fragcache import (
     registry,
     token_copies,
 )
-from fragcache.counters import Event
 from fragcache.entry import Entry, Kind
+from fragcache.events import Event
 from fragcache.keys import manifest_key
 from fragcache.records import Head
 from fragcache.store import store

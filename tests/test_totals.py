@@ -10,7 +10,8 @@ import pytest
 from django.db import connection, transaction
 
 from fragcache import counters
-from fragcache.counters import OTHER, Event
+from fragcache.counters import OTHER
+from fragcache.events import Event
 from fragcache.exceptions import CountsUnavailable
 from fragcache.models import Totals
 from fragcache.stats.keeping import Keeper, Running, packed

@@ -13,7 +13,7 @@ from django.template import engines
 from django.utils import timezone
 
 from fragcache import Fragment, aget_fragment, get_fragment, get_fragments, tracing
-from fragcache.counters import Event, Miss
+from fragcache.events import Event, Miss
 from fragcache.tracing import Call, Outcome, Render, Span, recording
 from tests.fixtures import RoundTrips, any_cache, happened, in_request, on_target, reasons, warm
 from tests.library.models import Artist

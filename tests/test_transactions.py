@@ -18,7 +18,7 @@ from fragcache import (
     invalidate_all,
     transactions,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.warming import Plan, Run
 from tests.fixtures import RoundTrips, any_cache, happened, in_request
 from tests.library.models import Artist

@@ -11,7 +11,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from fragcache import CacheUnavailable, Fragment, fragment, publish_context
 from fragcache.backends.embedded import EmbeddedCache
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.warming import Report, Status
 from tests.fixtures import any_cache, happened
 from tests.warming import counted, warm

@@ -21,7 +21,7 @@ from fragcache import (
     manifest,
     slots,
 )
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from fragcache.warming import Plan, Run, Status
 from tests.fixtures import Clock, RoundTrips, Trip, any_cache, elsewhere, happened

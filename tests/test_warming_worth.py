@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.utils import translation
 
 from fragcache import counters
-from fragcache.counters import Event, Measure
+from fragcache.events import Event, Measure
 from fragcache.stats.keeping import keeper
 from fragcache.stats.worth import worths
 from tests.fixtures import any_cache

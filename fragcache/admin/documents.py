@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.http import HttpResponse, JsonResponse
 
-from fragcache.counters import Miss
+from fragcache.events import Miss
 from fragcache.management.actions.stats import described_account, reason_in_words
 from fragcache.stats.ledger import Account
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from fragcache import registry
-from fragcache.counters import Event, Sheet, add
+from fragcache.counters import Sheet, add
+from fragcache.events import Event
 from fragcache.exceptions import CountsUnavailable
 from fragcache.stats import history
 from fragcache.stats.history import SPANS, Step

@@ -15,7 +15,8 @@ from fragcache.admin.asked import Asked
 from fragcache.admin.charts import HEIGHT, WIDTH, Series, Shape, stacked
 from fragcache.admin.figures import Figures
 from fragcache.admin.wording import Judgement, Text
-from fragcache.counters import Event, Miss, Sheet
+from fragcache.counters import Sheet
+from fragcache.events import Event, Miss
 from fragcache.stats.ledger import Account
 
 

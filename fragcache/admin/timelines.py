@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from fragcache.admin import wording
 from fragcache.admin.charts import Chart, Series, bands, nice_top, overlaid, stacked
 from fragcache.admin.figures import Figures
-from fragcache.counters import Label, Miss, Sheet, add
+from fragcache.counters import Label, Sheet, add
+from fragcache.events import Miss
 from fragcache.management.actions.stats import reason_in_words
 from fragcache.stats.ledger import Account, accounts_of
 

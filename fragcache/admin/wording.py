@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.utils.translation import pgettext_lazy as pgettext
 
-from fragcache.counters import OTHER, Miss
+from fragcache.counters import OTHER
+from fragcache.events import Miss
 from fragcache.stats.history import SPANS
 from fragcache.stats.ledger import Verdict
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fragcache import manifest, registry
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.exceptions import CountsUnavailable
 from fragcache.stats.history import counted
 from fragcache.stats.retention import HOUR

@@ -22,7 +22,8 @@ from fragcache.bounded import Bounded
 from fragcache.breaker import Breaker
 from fragcache.contexts.courier import UNAVAILABLE, Courier, Reply
 from fragcache.contexts.credentials import signing_keys
-from fragcache.counters import Event, count, degrade
+from fragcache.counters import count, degrade
+from fragcache.events import Event
 from fragcache.exceptions import NotPackable
 from fragcache.keys import Encoded
 from fragcache.locks import new_lock

@@ -20,8 +20,9 @@ from fragcache.contexts.lasting import last_good, note_good, say_that_it_lasts
 from fragcache.contexts.lookup import Age, Found, named, newest, states
 from fragcache.contexts.shapes import shaped
 from fragcache.contexts.snapshots import open_snapshot
-from fragcache.counters import Event, Miss, count, count_particulars, degrade
+from fragcache.counters import count, count_particulars, degrade
 from fragcache.declarations import Fragment
+from fragcache.events import Event, Miss
 from fragcache.exceptions import (
     FragmentMissing,
     InvalidArguments,

@@ -11,7 +11,8 @@ from typing import Any, Final
 from fragcache.contexts.lookup import Age, Found, fetched, superseded
 from fragcache.contexts.shapes import shaped
 from fragcache.contexts.snapshots import open_snapshot
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
+from fragcache.events import Event
 from fragcache.exceptions import ShapeMismatch, Unreadable
 from fragcache.local import KeptSnapshot
 from fragcache.page import Page, now

@@ -15,8 +15,9 @@ from django.utils.safestring import SafeString
 from fragcache import axes, conf, page, rendering
 from fragcache.arguments import as_arguments, as_item
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
 from fragcache.declarations import Fragment
+from fragcache.events import Event
 from fragcache.exceptions import InvalidArguments, UnknownAxis
 from fragcache.holed import Holed
 from fragcache.reading.batch import Batch

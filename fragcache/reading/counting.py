@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Final
 
 from fragcache import conf, counters
-from fragcache.counters import AGE_BUCKET, Event, Measure, Miss
+from fragcache.events import AGE_BUCKET, Event, Measure, Miss
 from fragcache.histograms import bucket_of
 from fragcache.page import Page, now
 from fragcache.reading import groups

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from fragcache.bounded import Bounded
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
 from fragcache.declarations import Fragment
+from fragcache.events import Event
 from fragcache.locks import new_lock
 from fragcache.slots import Slot
 

@@ -11,8 +11,8 @@ from fragcache import slots as places
 from fragcache.arguments import Instance
 from fragcache.axes import activated
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event
 from fragcache.declarations import Fragment
+from fragcache.events import Event
 from fragcache.guard import writing
 from fragcache.keys import entry_key, head_key
 from fragcache.local import kept_many

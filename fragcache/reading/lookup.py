@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from fragcache import transactions, versions
 from fragcache.bubbling import is_recording, note_unstorable
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.keys import head_key
 from fragcache.local import Kept
 from fragcache.page import Page, Wanted

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from django.utils.safestring import SafeString
 
 from fragcache.bubbling import note_dependencies, note_end, note_includes, note_unstorable
-from fragcache.counters import Event, tell
+from fragcache.counters import tell
 from fragcache.declarations import Fragment
 from fragcache.dependencies import ABSENT, Dependency, state_of, unpack
 from fragcache.digests import Digested
+from fragcache.events import Event
 from fragcache.exceptions import NotPackable
 from fragcache.keys import encode, head_key
 from fragcache.local import Kept

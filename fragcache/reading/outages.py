@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from fragcache.bubbling import is_recording
-from fragcache.counters import Event, Miss, count
+from fragcache.counters import count
+from fragcache.events import Event, Miss
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
 from fragcache.reading.fetching import known_tokens, longest_trust

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from django.utils.safestring import SafeString
 
 from fragcache.bubbling import is_recording, note_axes
-from fragcache.counters import Event, count, degrade
+from fragcache.counters import count, degrade
+from fragcache.events import Event
 from fragcache.page import Page
 from fragcache.reading import groups
 from fragcache.reading.batch import Batch

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from fragcache.counters import Event, Miss
 from fragcache.entry import Entry, Kind
+from fragcache.events import Event, Miss
 from fragcache.keys import entry_key, head_key, manifest_key
 from fragcache.local import Kept
 from fragcache.page import Memory, Page, now

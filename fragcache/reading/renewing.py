@@ -9,8 +9,9 @@ from typing import Final
 from django.utils.module_loading import import_string
 
 from fragcache import conf, leases
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
 from fragcache.digests import Digested
+from fragcache.events import Event
 from fragcache.guard import writing
 from fragcache.page import Page
 from fragcache.reading.batch import Batch

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.utils.safestring import SafeString
 
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.local import Kept
 from fragcache.reading.noting import Inner
 from fragcache.slots import Slot

@@ -10,7 +10,8 @@ from django.http import HttpRequest
 
 from fragcache import conf, registry
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
+from fragcache.events import Event
 from fragcache.exceptions import InvalidArguments, UndefinedArgument, UnknownFragment
 from fragcache.reading.api import get_fragments
 from fragcache.reading.prefetching import prefetch_fragments

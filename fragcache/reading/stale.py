@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fragcache import manifest
-from fragcache.counters import Miss
 from fragcache.entry import Entry, Field, Kind
+from fragcache.events import Miss
 from fragcache.guard import reading
 from fragcache.holed import html_of
 from fragcache.keys import entry_key, head_key

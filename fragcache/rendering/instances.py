@@ -17,11 +17,12 @@ from fragcache import axes, databases, items, registry
 from fragcache.additions import prepared
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.contexts.snapshots import take_snapshot
-from fragcache.counters import Event, tell
+from fragcache.counters import tell
 from fragcache.declarations import Fragment
 from fragcache.dependencies import pack
 from fragcache.digests import includes_digest, templates
 from fragcache.entry import Kind
+from fragcache.events import Event
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
 from fragcache.rendering import holes, leaks, showing
 from fragcache.tracing import Render, recording

@@ -19,7 +19,8 @@ from django.template.context import Context
 
 from fragcache import conf
 from fragcache.bubbling import note_unstorable
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
+from fragcache.events import Event
 from fragcache.exceptions import Leak
 from fragcache.positions import position_of
 from fragcache.rendering.side_effects import is_of_the_page, watched_side_effects

@@ -18,7 +18,8 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
 from fragcache import additions, conf, packing
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
+from fragcache.events import Event
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.holed import END, Hole, Holed
 from fragcache.rendering import holes

@@ -9,8 +9,9 @@ from asgiref.sync import sync_to_async
 
 from fragcache import page
 from fragcache.bounded import Bounded
-from fragcache.counters import Event, degrade
+from fragcache.counters import degrade
 from fragcache.entry import Entry, Kind
+from fragcache.events import Event
 from fragcache.keys import set_key, suffix
 from fragcache.page import Page
 from fragcache.reading.api import RAISE

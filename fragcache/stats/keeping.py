@@ -20,7 +20,8 @@ from typing import Any, Final
 from django.db import connections, router, transaction
 
 from fragcache import counters
-from fragcache.counters import Event, Label, Sheet, add, degrade
+from fragcache.counters import Label, Sheet, add, degrade
+from fragcache.events import Event
 
 logger = logging.getLogger("fragcache")
 

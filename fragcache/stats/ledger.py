@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss, Sheet, add
+from fragcache.counters import Sheet, add
+from fragcache.events import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
 from fragcache.histograms import quantile
 from fragcache.stats import history
 from fragcache.stats.keeping import Sheets

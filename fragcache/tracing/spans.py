@@ -86,7 +86,7 @@ class Shown(NamedTuple):
     #: As a reader has them.
     arguments: str
     outcome: Outcome
-    #: Why it was no hit, a word of ``counters.Miss``; "" for hits, and for what was not looked for.
+    #: Why it was no hit, a word of ``events.Miss``; "" for hits, and for what was not looked for.
     miss: str = ""
     #: Microseconds since what is shown was made; None for what is new.
     age: int | None = None

@@ -12,10 +12,11 @@ from typing import Any, Final
 from fragcache import axes, slots
 from fragcache.arguments import Instance
 from fragcache.contexts.forms import forms_of
-from fragcache.counters import Event, Measure, count_particulars, render_counts
+from fragcache.counters import count_particulars, render_counts
 from fragcache.declarations import Fragment
 from fragcache.digests import digest_of
 from fragcache.entry import Entry
+from fragcache.events import Event, Measure
 from fragcache.keys import base_key, encode_axes
 from fragcache.slots import Slot
 from fragcache.store import Store, store

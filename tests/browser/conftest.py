@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from pytest_django.live_server_helper import LiveServer
 
 from fragcache import Fragment, conf, counters, get_fragment, registry
-from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
+from fragcache.events import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
 from fragcache.histograms import bucket_of
 from fragcache.models import Counts
 from fragcache.stats import keeping

@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.counting_processes import address_of, check
 
 pytestmark = pytest.mark.soak

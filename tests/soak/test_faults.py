@@ -18,7 +18,7 @@ import pytest
 from django.test import Client
 
 from fragcache import counters
-from fragcache.counters import Event
+from fragcache.events import Event
 from tests.backends import freeze
 from tests.faults import HALF_CLOSE, NARROW, RESET, SILENCE, SLOW, TRICKLE
 from tests.faulty_site import FRAGMENTS, Faulty, seconds_of, site

@@ -12,7 +12,7 @@ from fragcache import FragmentMissing, fetch_context
 from fragcache import page as pages
 from fragcache.breaker import FAILURES
 from fragcache.contexts import asking
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.asked_site import NAME, AskedSite, Target
 from tests.faults import HEALTHY, RESET, SILENCE, TRICKLE, Proxy

@@ -17,7 +17,7 @@ from django.test import override_settings
 from django.urls import path
 
 from fragcache import aget_fragment, counters, get_fragment, page
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.faults import SILENCE, Fault
 from tests.faulty_site import BUDGET, FIRST_PAGE, HTML, NAMES, site

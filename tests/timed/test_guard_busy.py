@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from fragcache import counters
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.faulty_site import BUDGET, FRAGMENTS, seconds_of, site
 from tests.fixtures import happened

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from fragcache import counters
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.faults import NARROW, Fault
 from tests.faulty_site import (

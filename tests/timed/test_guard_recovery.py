@@ -12,7 +12,7 @@ import pytest
 
 from fragcache import breaker, counters
 from fragcache.breaker import FIRST_PAUSE, JITTER, Breaker
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.backends import freeze
 from tests.faults import RESET

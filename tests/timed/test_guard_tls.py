@@ -13,7 +13,7 @@ from django.core.cache import caches
 from django.test import override_settings
 
 from fragcache import counters
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.faults import SILENCE, TRICKLE, Fault, Proxy
 from tests.faulty_site import (

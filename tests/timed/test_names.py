@@ -18,7 +18,7 @@ from django.test import override_settings
 from fragcache import counters, deadline
 from fragcache.backends import names
 from fragcache.backends.names import connected
-from fragcache.counters import Event
+from fragcache.events import Event
 from fragcache.store import store
 from tests.faulty_site import FIRST_PAGE, FRAGMENTS, seconds_of, uncached_seconds
 from tests.fixtures import happened

@@ -10,7 +10,7 @@ import pytest
 from django.core.cache import caches
 
 from fragcache import conf, counters, get_fragment, registry
-from fragcache.counters import Event, Measure
+from fragcache.events import Event, Measure
 from fragcache.models import Counts
 from fragcache.stats import bypass, ledger
 from fragcache.stats.keeping import keeper

@@ -14,7 +14,8 @@ from prometheus_client.core import (
     Metric,
 )
 
-from fragcache.counters import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss, Sheet
+from fragcache.counters import Sheet
+from fragcache.events import AGE_BUCKET, RENDER_BUCKET, Event, Measure, Miss
 from fragcache.exceptions import CountsUnavailable
 from fragcache.histograms import bucket_of, middle_of
 from fragcache.stats import history

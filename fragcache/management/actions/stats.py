@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError
 
 from fragcache import registry
-from fragcache.counters import Miss
+from fragcache.events import Miss
 from fragcache.exceptions import CountsUnavailable, UnknownFragment
 from fragcache.management.actions.stating import caches_described, stats_lines
 from fragcache.management.tables import write_table

@@ -23,7 +23,10 @@ def is_out_of_reach(batch: Batch, page: Page) -> bool:
     reads = batch.cache.reads
     if reads.allows() or batch.fragment.is_remote:
         return False
-    if time.monotonic() - reads.opened_at > longest_trust():  # optimisation: of most pages
+    memory = page.memory(batch.cache.space)
+    holds_something = batch.cache.local.is_on or memory.entries or memory.heads
+    # Optimisation: nothing that is held is current for longer than this.
+    if not holds_something or time.monotonic() - reads.opened_at > longest_trust():
         return True
     return known_tokens(batch.cache, page, batch.distinct_token_names()) is None
 

@@ -32,7 +32,7 @@ class Example(NamedTuple):
 def examples(fragment: Fragment) -> list[Example]:
     """Return the first instances of a fragment, by its items; of choices the first of each.
 
-    None where it has no items, or where these fail: that is logged.
+    There are none where it has no items, or where these fail: that is logged.
     """
     try:
         return list(_examples(fragment))

@@ -1,4 +1,4 @@
-"""10,000 instances in four workers: each is rendered and stored once, also when a worker dies."""
+"""40,000 instances in four workers: each is rendered and stored once, also when a worker dies."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 
 from tests.distributed_site import PATIENCE, WORKERS, Site, wait_until
 
-INSTANCES = 10_000
-SIZE = 250
+INSTANCES = 40_000
+SIZE = 500
 #: A passage in the middle of a batch; the worker that is given it first is killed there.
-FATAL = 5_125
+FATAL = 20_250
 
 
 @pytest.fixture

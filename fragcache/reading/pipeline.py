@@ -44,8 +44,9 @@ def read(
     """
     note_axes(batch.fragment.axes)
     if is_bypassed(batch.fragment.name) and batch.fragment.is_local and not is_recording():
-        count_bypassed(batch, len(batch.items))
-        return _unasked(batch)
+        html = _unasked(batch)
+        count_bypassed(batch, len(html))
+        return html
     if tell is None and is_only_rendered(batch, page):
         count_out_of_reach(batch)
         return _unasked(batch)

@@ -36,6 +36,7 @@ class Wanted:
         return bool(self.entries or self.heads or self.names)
 
     def add(self, other: Wanted) -> None:
+        # Not in place: what it was made with is the caller's.
         self.entries = self.entries | other.entries
         self.heads = self.heads | other.heads
         self.names = self.names | other.names

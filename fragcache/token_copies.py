@@ -84,7 +84,7 @@ def fill_gaps(
 def advance(
     store: Store, keys: Mapping[TokenName, Sequence[str]], written: Mapping[str, Entry]
 ) -> set[str]:
-    """Write copies that are later than what is there; return the keys of which none was."""
+    """Write copies that are later than what is there; return the keys where it stayed."""
     stayed: set[str] = set()
     for life, part in by_life(keys, written):
         stayed |= store.advance_many(part, life)

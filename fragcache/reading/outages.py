@@ -33,6 +33,8 @@ def is_out_of_reach(batch: Batch, page: Page) -> bool:
 
 def is_only_rendered(batch: Batch, page: Page) -> bool:
     """Whether that is so, and nobody is to be told later what the page has looked for."""
+    if batch.cache.reads.open_since is None:  # optimisation: of nearly every page
+        return False
     memory = page.memory(batch.cache.space)
     return not memory.groups and memory.used is None and is_out_of_reach(batch, page)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
+from typing import Any
 
 import pytest
 
@@ -34,3 +36,20 @@ class TestWhatIsKept:
 
         assert list(board._landed) == [("", "latter", "", b"")]
         assert board._characters == 1
+
+    def test_is_not_looked_through_whenever_a_flight_ends(self) -> None:
+        seen = []
+
+        class Watched(OrderedDict[Any, Any]):
+            def items(self) -> Any:
+                for pair in super().items():
+                    seen.append(pair)
+                    yield pair
+
+        board = Board()
+        board._landed = Watched()
+        for n in range(1_000):
+            self.land(board, f"{n}", "x")
+
+        assert len(board._landed) == 1_000
+        assert len(seen) == 1_000

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Container, Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -71,7 +72,8 @@ class Board:
     def forget(self) -> None:
         """Begin with an empty board."""
         self._flights: dict[Key, Flight] = {}
-        self._landed: dict[Key, _Landing] = {}
+        #: The oldest first. A dict is slow to tell its first after others were taken from there.
+        self._landed: OrderedDict[Key, _Landing] = OrderedDict()
         self._characters = 0
 
     def __len__(self) -> int:
@@ -114,7 +116,8 @@ class Board:
             if html is not None and len(html) <= KEPT_CHARACTERS:
                 self._landed[key] = _Landing(html, moment)
                 self._characters += len(html)
-        for key, landing in list(self._landed.items()):
+        while self._landed:
+            key, landing = next(iter(self._landed.items()))
             if self._characters <= KEPT_CHARACTERS and moment - landing.moment <= KEPT_SECONDS:
                 return
             self._drop(key)

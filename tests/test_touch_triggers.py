@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.core import serializers
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import connection, connections, models, transaction
+from django.test.utils import isolate_apps
 
+from fragcache.models import TouchedModel
+from fragcache.touching.triggers import statements
 from tests.studio.models import Band, Session, Take
 
 needs_postgresql = pytest.mark.skipif(
@@ -160,6 +163,60 @@ class TestOnPostgreSQL:
         before = mtime()
         execute("UPDATE studio_session SET title = 'y'")
         assert mtime() == before
+
+
+@needs_postgresql
+class TestRowsThatTouchRowsOfTheirOwnTable:
+    @pytest.fixture
+    def folders(self, db: None) -> Any:
+        with isolate_apps("tests.studio"):
+
+            class Folder(TouchedModel):
+                parent = models.ForeignKey("self", models.CASCADE, null=True)
+
+                touches: ClassVar = ["parent"]
+
+                class Meta:
+                    app_label = "studio"
+
+        with connection.schema_editor() as editor:
+            editor.create_model(Folder)
+        for sql in statements(Folder)[0]:
+            execute(sql)
+        return Folder
+
+    def moved_by(self, folders: Any, sql: str, *params: Any) -> set[int]:
+        before = dict(folders.objects.values_list("pk", "mtime"))
+        execute(sql, *params)
+        after = dict(folders.objects.values_list("pk", "mtime"))
+        return {pk for pk, mtime in before.items() if after.get(pk, mtime) > mtime}
+
+    def test_all_above_a_row_move_with_it(self, folders: Any) -> None:
+        top = folders.objects.create()
+        middle = folders.objects.create(parent=top)
+        low = folders.objects.create(parent=middle)
+        change = "UPDATE studio_folder SET mtime = mtime WHERE id = %s"
+
+        assert self.moved_by(folders, change, low.pk) == {top.pk, middle.pk, low.pk}
+        assert self.moved_by(folders, change, middle.pk) == {top.pk, middle.pk}
+        assert self.moved_by(folders, change, 0) == set()
+        insert = "INSERT INTO studio_folder (mtime, parent_id) VALUES (now(), %s)"
+        assert self.moved_by(folders, insert, middle.pk) == {top.pk, middle.pk}
+
+    def test_a_circle_moves_once_with_each_statement(self, folders: Any) -> None:
+        rows = [folders.objects.create() for _ in range(3)]
+        ring = {row.pk for row in rows}
+        for row, parent in zip(rows, [*rows[1:], rows[0]], strict=True):
+            row.parent = parent
+            row.save()
+        change = "UPDATE studio_folder SET mtime = mtime WHERE id = %s"
+
+        assert self.moved_by(folders, change, rows[1].pk) == ring
+        with transaction.atomic():
+            assert self.moved_by(folders, change, rows[1].pk) == ring
+        own = "UPDATE studio_folder SET parent_id = id WHERE id = %s"
+        assert self.moved_by(folders, own, rows[0].pk) == ring, "it leaves them"
+        assert self.moved_by(folders, change, rows[0].pk) == {rows[0].pk}
 
 
 @needs_postgresql

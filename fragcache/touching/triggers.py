@@ -13,6 +13,9 @@ from fragcache.touching.moves import touches_of
 
 _LONGEST_NAME: Final = 63
 _STEP: Final = "interval '1 microsecond'"
+#: A trigger for a statement runs where that changed no rows too.
+_NOTHING_CHANGED: Final = "IF NOT EXISTS (SELECT FROM new_rows) THEN RETURN NULL; END IF;"
+_WRITER: Final = "fragcache_writer"
 #: Which rows a statement touches: what it parted, what it joined, or both.
 _CHANGED: Final = {
     "INSERT": ("new_rows",),
@@ -85,9 +88,12 @@ def _touching(model: type[Model], event: str) -> Iterator[str]:
     table = _quoted(model._meta.db_table)
     name = _name(f"fragcache_touches_{event.lower()}_", model)
     changed = _CHANGED[event]
-    updates = [_update(field, changed) for field in foreign_keys(model)]
+    is_round = event == "UPDATE" and _leads_back(model)
+    updates = [_update(field, changed, is_round=is_round) for field in foreign_keys(model)]
     tables = " ".join(f"{rows[:3].upper()} TABLE AS {rows}" for rows in changed)
-    yield _function(name, "\n    ".join([*updates, "RETURN NULL;"]))
+    start = [_NOTHING_CHANGED, _writer(model)] if is_round else []
+    variables = f"DECLARE {_WRITER} xid;\n" if is_round else ""
+    yield _function(name, "\n    ".join([*start, *updates, "RETURN NULL;"]), variables)
     yield f"DROP TRIGGER IF EXISTS {name} ON {table};"
     yield (
         f"CREATE TRIGGER {name} AFTER {event} ON {table}\n"
@@ -96,7 +102,26 @@ def _touching(model: type[Model], event: str) -> Iterator[str]:
     )
 
 
-def _update(field: Any, changed: Sequence[str]) -> str:
+def _leads_back(model: type[Model]) -> bool:
+    """Whether triggers that follow what a model touches may come back to it."""
+    reached: set[Any] = set()
+    pending: list[Any] = [model]
+    while pending:
+        touched = {touch_field(f.related_model) for f in foreign_keys(pending.pop())}
+        new = {field.model for field in touched if field is not None} - reached
+        reached |= new
+        pending += new
+    return model in reached
+
+
+def _writer(model: type[Model]) -> str:
+    """Return what asks who wrote the changed rows: a transaction, or a savepoint within it."""
+    table, key = _quoted(model._meta.db_table), _quoted(model._meta.pk.column)
+    changed = f"SELECT {key} FROM new_rows LIMIT 1"  # noqa: S608
+    return f"{_WRITER} := (SELECT xmin FROM {table} WHERE {key} = ({changed}));"  # noqa: S608
+
+
+def _update(field: Any, changed: Sequence[str], *, is_round: bool) -> str:
     related = field.related_model
     moved = touch_field(related)
     if moved is None:
@@ -105,19 +130,22 @@ def _update(field: Any, changed: Sequence[str]) -> str:
     key = _quoted(moved.model._meta.pk.column)
     # Names that the models have, and quoted.
     keys = " UNION ".join(f"SELECT {_quoted(field.column)} FROM {rows}" for rows in changed)  # noqa: S608
+    # What this statement has moved already: it would go on in a circle.
+    moved_by_now = f"xmin = {_WRITER} AND {column} >= statement_timestamp()"
+    others = f"\n            AND ({moved_by_now}) IS NOT TRUE" if is_round else ""
     return (
         f"UPDATE {table} SET {column} = GREATEST(clock_timestamp(), {column} + {_STEP})\n"  # noqa: S608
         f"    WHERE {key} IN (\n"
-        f"        SELECT {key} FROM {table} WHERE {key} IN ({keys})\n"
+        f"        SELECT {key} FROM {table} WHERE {key} IN ({keys}){others}\n"
         f"        ORDER BY {key} FOR NO KEY UPDATE\n"
         f"    );"
     )
 
 
-def _function(name: str, body: str) -> str:
+def _function(name: str, body: str, variables: str = "") -> str:
     return (
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $body$\n"
-        f"BEGIN\n    {body}\nEND\n$body$;"
+        f"{variables}BEGIN\n    {body}\nEND\n$body$;"
     )
 
 

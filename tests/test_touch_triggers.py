@@ -20,7 +20,7 @@ from django.db import connection, connections, models, transaction
 from django.test.utils import isolate_apps
 
 from fragcache.models import TouchedModel
-from fragcache.touching.triggers import statements
+from fragcache.touching.triggers import left_to_the_orm, statements
 from tests.studio.models import Band, Session, Take
 
 needs_postgresql = pytest.mark.skipif(
@@ -217,6 +217,28 @@ class TestRowsThatTouchRowsOfTheirOwnTable:
         own = "UPDATE studio_folder SET parent_id = id WHERE id = %s"
         assert self.moved_by(folders, own, rows[0].pk) == ring, "it leaves them"
         assert self.moved_by(folders, change, rows[0].pk) == {rows[0].pk}
+
+
+@isolate_apps("tests.studio")
+def test_a_foreign_key_in_another_table_is_left_to_the_orm() -> None:
+    class Place(models.Model):
+        band = models.ForeignKey(Band, models.CASCADE, related_name="+")
+
+        class Meta:
+            app_label = "studio"
+
+    class Stage(Place, TouchedModel):
+        session = models.ForeignKey(Session, models.CASCADE, related_name="+")
+
+        touches: ClassVar = ["band", "session"]
+
+        class Meta:
+            app_label = "studio"
+
+    forward, _ = statements(Stage)
+    assert "session_id" in "".join(forward)
+    assert "band_id" not in "".join(forward)
+    assert left_to_the_orm(Stage) == ["band"]
 
 
 @needs_postgresql

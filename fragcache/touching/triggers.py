@@ -73,7 +73,8 @@ def statements(model: type[Model]) -> tuple[list[str], list[str]]:
 def foreign_keys(model: type[Model]) -> list[Any]:
     """Return the foreign keys among what the model touches, in the order in which rows move."""
     fields: list[Any] = [model._meta.get_field(p) for p in touches_of(model) if "__" not in p]
-    found = [f for f in fields if f.concrete and not f.many_to_many and f.target_field.primary_key]
+    own = [f for f in fields if f.concrete and f.model is model]  # no column of a parent's table
+    found = [f for f in own if not f.many_to_many and f.target_field.primary_key]
     return sorted(found, key=lambda field: field.related_model._meta.label_lower)
 
 

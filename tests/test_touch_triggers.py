@@ -156,6 +156,16 @@ class TestOnPostgreSQL:
 
         assert mtime() > before
 
+    def test_of_what_is_touched_no_more_nothing_is_left(
+        self, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Session, "touches", [])
+        trigger("studio.Session")
+        migrate()
+        execute("ALTER TABLE studio_session DROP COLUMN band_id")
+
+        execute("UPDATE studio_session SET title = 'y'")
+
     def test_the_migration_can_be_taken_back(self, session: Session, mtime: Any) -> None:
         assert triggers() == 8
         migrate("0001")

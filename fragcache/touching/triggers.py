@@ -59,14 +59,15 @@ def statements(model: type[Model]) -> tuple[list[str], list[str]]:
         ),
     ]
     backward = [f"DROP TRIGGER IF EXISTS {name} ON {table};", f"DROP FUNCTION IF EXISTS {name}();"]
-    if foreign_keys(model):
-        for event in _CHANGED:
-            forward += _touching(model, event)
-            touching = _name(f"fragcache_touches_{event.lower()}_", model)
-            backward += [
-                f"DROP TRIGGER IF EXISTS {touching} ON {table};",
-                f"DROP FUNCTION IF EXISTS {touching}();",
-            ]
+    for event in _CHANGED:
+        touching = _name(f"fragcache_touches_{event.lower()}_", model)
+        gone = [
+            f"DROP TRIGGER IF EXISTS {touching} ON {table};",
+            f"DROP FUNCTION IF EXISTS {touching}();",
+        ]
+        backward += gone
+        # Of an earlier migration: it may follow a column that is not there any more.
+        forward += _touching(model, event) if foreign_keys(model) else gone
     return forward, backward
 
 

@@ -457,3 +457,20 @@ class TestDeclaring:
     def test_a_manager_that_hides_rows_hides_none_from_a_cascade(self) -> None:
         assert isinstance(Session._base_manager.get_queryset(), TouchedQuerySet)
         assert Session._base_manager.name == "base_objects"
+
+    @pytest.mark.parametrize("is_named", [False, True])
+    @isolate_apps("tests.studio")
+    def test_so_it_is_with_another_base_in_front(self, is_named: bool) -> None:
+        class Dated(models.Model):
+            created_at = models.DateTimeField(auto_now_add=True)
+
+            class Meta:
+                app_label = "studio"
+                abstract = True
+                ordering = ["created_at"]
+
+        meta = {"Meta": Dated.Meta} if is_named else {}
+        song: Any = type("Song", (Dated, TouchedModel), {"__module__": __name__, **meta})
+
+        assert isinstance(song._base_manager.get_queryset(), TouchedQuerySet)
+        assert song.check() == []

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.db import models, router
+from django.db.models.signals import class_prepared
 from django.utils.translation import gettext_lazy as _
 
 from fragcache.touching.fields import DefaultTouchField, touch_field
@@ -102,6 +103,21 @@ class TouchedModel(models.Model):
             rows = rows_of(field.model, using).filter(pk=self.pk)
             setattr(self, field.attname, rows.values_list(field.name, flat=True).get())
         return saved
+
+
+def _name_base_manager(sender: type[models.Model], **_kwargs: Any) -> None:
+    """Let Django cascade by ``base_objects`` too where another base comes first, or a Meta of it.
+
+    Django asks the first base alone, and where that has none takes a manager that moves nothing.
+    """
+    if not issubclass(sender, TouchedModel) or "base_objects" not in sender._meta.managers_map:
+        return
+    if sender._meta.base_manager.name == "_base_manager":  # Django's own
+        sender._meta.base_manager_name = "base_objects"
+        del sender._meta.base_manager  # which is cached
+
+
+class_prepared.connect(_name_base_manager, dispatch_uid="fragcache.touching")
 
 
 def _check_touches(model: type[models.Model]) -> Collection[CheckMessage]:

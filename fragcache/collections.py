@@ -7,7 +7,7 @@ row that leaves takes nothing with it. Never an XOR: a join's duplicates cancel 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from django.core.exceptions import EmptyResultSet, FieldDoesNotExist
 from django.db import connections
 from django.db.models import DateTimeField, F, Field, Manager, QuerySet
 from django.db.models.expressions import OrderBy
+from django.db.models.functions import Random
+from django.db.models.sql import Query
 
 from fragcache.exceptions import ImproperlyDeclared
 from fragcache.keys import microseconds
@@ -92,8 +94,8 @@ def _refuse_what_has_no_version(queryset: QuerySet[Any], column: Field[Any, Any]
         problem = f"{query.combinator}() of querysets: give each its own version"
     elif queryset._fields is not None:  # type: ignore[attr-defined]
         problem = "values() or values_list(): give the queryset of the rows"
-    elif "?" in query.order_by:
-        problem = "order_by('?'): rows in another order each time have no version"
+    elif any(_is_random(term, query) for term in _ordering(queryset)):
+        problem = "a random order, such as order_by('?'): it is another one each time"
     elif query.is_sliced and not queryset.ordered:
         problem = "a slice without an order: which rows it has is up to the database. Use order_by"
     elif len(getattr(column.model._meta, "pk_fields", [0])) > 1:
@@ -106,13 +108,25 @@ def _refuse_what_has_no_version(queryset: QuerySet[Any], column: Field[Any, Any]
 def _has_foreign_order(queryset: QuerySet[Any]) -> bool:
     """Whether rows may come in another order although none of them has changed."""
     query = queryset.query
-    if not queryset.ordered:
-        return False
-    ordering: Any = query.extra_order_by or query.order_by or query.get_meta().ordering
     own = {"pk", *(f.attname for f in query.get_meta().concrete_fields)}
     # Of a row in several tables, and of an annotation that hides a column, the name says nothing.
     own -= set(query.annotation_select) | set(query.extra)
-    return not all(_ordered_by(term) in own for term in ordering)
+    return not all(_ordered_by(term) in own for term in _ordering(queryset))
+
+
+def _ordering(queryset: QuerySet[Any]) -> Sequence[Any]:
+    query = queryset.query
+    if not queryset.ordered:
+        return ()
+    ordering: Any = query.extra_order_by or query.order_by or query.get_meta().ordering
+    return tuple(ordering)
+
+
+def _is_random(term: Any, query: Query) -> bool:
+    name = _ordered_by(term)
+    expression = query.annotations.get(name or "", term)
+    parts = expression.flatten() if hasattr(expression, "flatten") else ()
+    return name == "?" or any(isinstance(part, Random) for part in parts)
 
 
 def _ordered_by(term: Any) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connections, transaction
 from django.db.models import Count, F, Max, QuerySet
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Random
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.connection import ConnectionDoesNotExist
@@ -217,6 +217,9 @@ class TestWhichColumn:
     [
         (lambda: Session.objects.all()[:2], "a slice without an order"),
         (lambda: Session.objects.order_by("?"), "order_by('?')"),
+        (lambda: Session.objects.extra(order_by=["?"]), "of a random order"),
+        (lambda: Session.objects.order_by(Random().desc()), "a random order"),
+        (lambda: Session.objects.annotate(luck=Random()).order_by("-luck"), "random order, such"),
         (lambda: Session.objects.values("title"), "values() or values_list()"),
         (lambda: Session.objects.all().union(Session.objects.all()), "union() of querysets"),
         (lambda: Artist.objects.filter(), "which column of library.Artist moves"),  # noqa: PLW0108

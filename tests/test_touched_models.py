@@ -444,6 +444,36 @@ class TestDeclaring:
         assert message.id == "fragcache.W006"
         assert message.msg.startswith("studio.Song.objects has querysets that do not move")
 
+    @pytest.mark.skipif(django.VERSION < (6, 1), reason="Django 6.1 has them")
+    @pytest.mark.parametrize(
+        ("on_delete", "touches", "is_warned_of"),
+        [
+            ("DB_SET_NULL", [], True),
+            ("DB_CASCADE", ["session"], True),
+            ("DB_CASCADE", [], False),
+            ("CASCADE", ["session"], False),
+        ],
+    )
+    @isolate_apps("tests.studio")
+    def test_deletions_that_the_orm_does_not_see_are_warned_of(
+        self, on_delete: str, touches: list[str], is_warned_of: bool
+    ) -> None:
+        class Song(TouchedModel):
+            mic = models.ForeignKey(Mic, getattr(models, on_delete), null=True, related_name="+")
+            session = models.ForeignKey(Session, models.DO_NOTHING, related_name="+")
+
+            class Meta:
+                app_label = "studio"
+
+        Song.touches = touches
+
+        found = [message.msg for message in Song.check() if message.id == "fragcache.W017"]
+
+        said = "studio.Song.mic is changed by the database itself where what it points to is "
+        assert (
+            found == [f"{said}deleted (on_delete={on_delete}), which moves nothing."][:is_warned_of]
+        )
+
     @isolate_apps("tests.studio")
     def test_touches_of_a_model_without_an_mtime_are_its_own_affair(self) -> None:
         class Song(models.Model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
@@ -15,6 +15,9 @@ from fragcache.touching.fields import DefaultTouchField, touch_field
 from fragcache.touching.moves import Moves, gathering, locked, touches_of
 from fragcache.touching.paths import rows_of, target
 from fragcache.touching.querysets import TouchedManager, TouchedQuerySet
+
+#: What databases do to rows that stay; since Django 6.1.
+_CHANGING: Final = ("DB_SET_NULL", "DB_SET_DEFAULT")
 
 
 class TouchedModel(models.Model):
@@ -74,8 +77,9 @@ class TouchedModel(models.Model):
 
     @classmethod
     def check(cls, **kwargs: Any) -> list[CheckMessage]:
-        """Check the paths and the managers as well."""
-        return [*super().check(**kwargs), *_check_touches(cls), *_check_managers(cls)]
+        """Check the paths, the managers and the deletions as well."""
+        own = (*_check_touches(cls), *_check_managers(cls), *_check_deletions(cls))
+        return [*super().check(**kwargs), *own]
 
     def _may_be_a_row(self, force_insert: Any) -> bool:
         if self.pk is None or force_insert:
@@ -150,4 +154,20 @@ def _check_managers(model: type[models.Model]) -> Collection[CheckMessage]:
         )
         for manager in model._meta.managers
         if not isinstance(manager.get_queryset(), TouchedQuerySet)
+    ]
+
+
+def _check_deletions(model: type[models.Model]) -> Collection[CheckMessage]:
+    return [
+        CheckWarning(
+            f"{field} is changed by the database itself where what it points to is deleted "
+            f"(on_delete={name}), which moves nothing.",
+            hint=f"Use {name.removeprefix('DB_')}. If a trigger of the database moves it, which "
+            'no check can see, add "fragcache.W017" to SILENCED_SYSTEM_CHECKS.',
+            obj=model,
+            id="fragcache.W017",
+        )
+        for field in model._meta.local_fields
+        for name in [getattr(getattr(field.remote_field, "on_delete", None), "__name__", "")]
+        if name in _CHANGING or (name == "DB_CASCADE" and touches_of(model))
     ]

@@ -31,7 +31,7 @@ def is_open() -> bool:
     The atomic blocks that TestCase wraps around each test do not count: tests behave like
     production.
     """
-    return _in_transaction() is not None
+    return bool(_in_transactions())
 
 
 def has_written() -> bool:
@@ -60,13 +60,17 @@ def is_committed(current: page.Page) -> bool:
 def on_commit(names: Iterable[Any], call: Callable[[], None]) -> None:
     """Call ``call`` when this thread's transaction commits, at once where none is open.
 
-    Until then ``names`` are ``awaited()`` by this thread, which sees its own change at once.
+    Of transactions on several databases each one calls it, since any of them may hold what has
+    changed, and any may be rolled back. Until then ``names`` are ``awaited()`` by this thread,
+    which sees its own change at once.
     """
-    connection = _in_transaction()
-    if connection is None:
-        call()
-    else:
+    names, within = frozenset(names), _in_transactions()
+    # Where commits are left to the site, Django refuses to call anything at them.
+    blocks = [connection for connection in within if not _is_managed_by_hand(connection)]
+    for connection in blocks or within:
         transaction.on_commit(_Awaited(names, call), using=connection.alias)
+    if not within:
+        call()
 
 
 def awaited() -> frozenset[Any]:
@@ -98,11 +102,12 @@ class _Awaited:
         self.names = frozenset()  # captureOnCommitCallbacks() leaves it on Django's list
 
 
-def _in_transaction() -> BaseDatabaseWrapper | None:
-    for connection in connections.all(initialized_only=True):
-        if _outermost(connection) is not None or _is_managed_by_hand(connection):
-            return connection
-    return None
+def _in_transactions() -> list[BaseDatabaseWrapper]:
+    return [
+        connection
+        for connection in connections.all(initialized_only=True)
+        if _outermost(connection) is not None or _is_managed_by_hand(connection)
+    ]
 
 
 def _outermost(connection: BaseDatabaseWrapper) -> Any:

@@ -211,6 +211,24 @@ class TestInvalidating:
         assert elsewhere(read) == read() == "old"
         assert happened(Event.RENDERED) == 1
 
+    @pytest.mark.django_db(transaction=True, databases=["default", "second"])
+    @pytest.mark.parametrize("outer", ["default", "second"])
+    def test_of_two_databases_the_one_that_commits_decides(
+        self, word: dict[str, str], outer: str
+    ) -> None:
+        inner = {"default": "second", "second": "default"}[outer]
+        assert read() == "old"
+        with transaction.atomic(using=outer):
+            with transaction.atomic(using=inner):
+                invalidate("library.word")
+                word["word"] = "new"
+            assert elsewhere(read) == read() == "new"
+            word["word"] = "newest"
+            assert elsewhere(read) == "new"
+            transaction.set_rollback(outer == "default", using=outer)
+
+        assert elsewhere(read) == ("new" if outer == "default" else "newest")
+
     def test_another_fragment_is_read_as_before(
         self, word: dict[str, str], greeting: Fragment, renders: list[str]
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -29,7 +30,12 @@ def packed_value(value: Any) -> Any:
 
 
 def packed_key(key: Any) -> int | str:
-    """Return a primary key as JSON takes it: an integer, or the text of anything else."""
+    """Return a primary key as JSON takes it: an integer, or the text of anything else.
+
+    One of several columns is the text of a list, as Django serialises it: "[1, 2]".
+    """
+    if isinstance(key, tuple):
+        return json.dumps([packed_key(part) for part in key])
     return key if type(key) is int else str(key)
 
 
@@ -56,5 +62,7 @@ def _loaded(item: Sequence[Any], found: Mapping[str, Mapping[str, Any]]) -> tupl
 
 
 def _rows(label: str, pks: set[Any]) -> dict[str, Any]:
-    rows = apps.get_model(label)._base_manager.filter(pk__in=pks)
-    return {str(row.pk): row for row in rows}
+    model = apps.get_model(label)
+    if len(model._meta.pk_fields) > 1:
+        pks = {tuple(model._meta.pk.to_python(pk)) for pk in pks}
+    return {str(packed_key(row.pk)): row for row in model._base_manager.filter(pk__in=pks)}

@@ -62,11 +62,27 @@ def parameters_of(
         defaults=tuple(defaults),
         choices={name: tuple(values) for name, values in choices.items()},
         model=model,
-        pk_to_python=pk.to_python if pk is not None else None,
+        pk_to_python=_pk_to_python(pk) if pk is not None else None,
         pk_type=pk_type(pk) if pk is not None else None,
         pk_attribute=pk.attname if pk is not None else "",
         defaults_encoded=_encoded_defaults(names, defaults, choices),
     )
+
+
+def _pk_to_python(field: Field[Any, Any]) -> Callable[[Any], Any]:
+    parts: Any = getattr(field, "fields", None)
+    if parts is None:
+        return field.to_python
+
+    def of_several_fields(value: Any) -> tuple[Any, ...]:
+        # Of JSON it is a list, and of what is no text what it was.
+        values = zip(parts, field.to_python(value), strict=True)
+        key = tuple(part.to_python(one) for part, one in values)
+        if None in key:
+            raise ValueError("a part of it is empty")
+        return key
+
+    return of_several_fields
 
 
 def _signature(function: Callable[..., Any], owner: str) -> inspect.Signature:

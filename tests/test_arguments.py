@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy, override
 from fragcache import Fragment, ImproperlyDeclared, InvalidArguments, NoIdentity
 from fragcache.arguments import RESERVED, plain
 from fragcache.keys import encode_arguments
-from tests.library.models import Album, Artist, Note, Track
+from fragcache.packing import packed_key
+from tests.library.models import Album, Artist, Note, Shelf, Track
 
 Declare = Callable[..., Any]
 
@@ -102,6 +103,33 @@ def test_an_instance_and_its_primary_key_are_one(card: Fragment, album: Any) -> 
 @pytest.mark.parametrize("value", [ID, str(ID), ID.hex, str(ID).upper(), Note(pk=ID)], ids=repr)
 def test_a_uuid_and_its_forms_are_one(note: Fragment, value: Any) -> None:
     assert key(note, value) == f"u32:{ID.hex}"
+
+
+@pytest.fixture
+def shelf(declare: Declare) -> Fragment:
+    @declare("x.html", name="library.shelf", model=Shelf)
+    def shelf(shelf: Shelf) -> dict[str, Any]:
+        return {}
+
+    return shelf
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(ID, 3), (str(ID), "3"), [ID, 3], f'["{ID}", "3"]', packed_key((ID, 3)), Shelf(pk=(ID, 3))],
+    ids=repr,
+)
+def test_a_key_of_two_columns_and_its_forms_are_one(shelf: Fragment, value: Any) -> None:
+    assert key(shelf, value) == key(shelf, (ID, 3))
+    assert shelf.parameters.primary_key(value) == (ID, 3)
+
+
+@pytest.mark.parametrize(
+    "value", [(ID,), (ID, None), Shelf(number=3, room=None), "[3", 3, ("x", 3)]
+)
+def test_what_is_no_key_of_two_columns_is_refused(shelf: Fragment, value: Any) -> None:
+    with pytest.raises(InvalidArguments, match=r"library\.shelf: .* is not a primary key of its"):
+        key(shelf, value)
 
 
 def test_other_keys_are_other_instances(card: Fragment) -> None:

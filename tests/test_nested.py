@@ -22,11 +22,12 @@ from tests.fixtures import (
     on_target,
     warm,
 )
-from tests.library.models import Album, Artist
+from tests.library.models import Album, Artist, Shelf
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cache_alias")]
 ALBUM = "library.album_card"
 CARD = "library.artist_card"
+SHELF = '{% fragment "library.shelf" shelf %}'
 
 
 @pytest.fixture
@@ -63,6 +64,27 @@ def show_album(declare: Any, templates: Any, renders: list[Any], artist_card: Fr
 @pytest.fixture
 def album_card(show_album: Any) -> Any:
     return show_album('{% fragment "library.artist_card" album.artist %}')
+
+
+@pytest.mark.parametrize("version", ["revision", lambda shelf: shelf.revision])
+def test_an_inner_one_whose_key_is_of_two_columns(
+    declare: Any, templates: Any, renders: list[Any], version: Any
+) -> None:
+    templates({"shelf.html": "{{ shelf }}", "room.html": "{% load fragcache %}{{ a }}" + SHELF})
+    inner = {"items": Shelf.objects.all, "version": version, "name": "library.shelf"}
+    declare("shelf.html", **inner)(lambda shelf: {"shelf": shelf})
+
+    @declare("room.html", name="library.room")
+    def room() -> dict[str, Any]:
+        renders.append("room")
+        return {"a": "In it ", "shelf": Shelf.objects.get()}
+
+    Shelf.objects.create(number=3, label="A to K")
+    for label, revision in (("A to K", 1), ("A to L", 2)):
+        Shelf.objects.update(label=label, revision=revision)
+        for _time in range(2):
+            assert get_fragment("library.room") == f"In it {label}"
+        assert renders == ["room"] * revision
 
 
 def rename(artist: Artist, name: str) -> None:

@@ -64,3 +64,16 @@ class Country(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class Shelf(models.Model):
+    """A model whose primary key is of two columns."""
+
+    pk = models.CompositePrimaryKey("room", "number")
+    room = models.UUIDField(default=uuid.uuid4)
+    number = models.PositiveSmallIntegerField()
+    label = models.CharField(max_length=100)
+    revision = models.PositiveIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return self.label

@@ -45,7 +45,7 @@ def of_instances(
     versions: list[Version | None] = []
     unknown: list[int] = []
     for position, (arguments, _encoded) in enumerate(instances):
-        value = _loaded(arguments[0] if arguments else None, paths)
+        value = loaded(arguments[0] if arguments else None, paths)
         if value is MISSING:
             unknown.append(position)
             versions.append(None)
@@ -180,7 +180,7 @@ def _primary_key(fragment: Fragment, instance: Instance) -> Any:
     return fragment.parameters.canonical(instance.arguments)[0]
 
 
-def _loaded(row: Any, paths: Sequence[str]) -> Any:
+def loaded(row: Any, paths: Sequence[str]) -> Any:
     """Return the version that an object in memory carries, or MISSING."""
     if not isinstance(row, Model):
         return MISSING

@@ -32,7 +32,7 @@ from fragcache import (
 )
 from fragcache.events import Event
 from tests.fixtures import RoundTrips, any_cache, elsewhere, happened, in_request
-from tests.library.models import Album, Artist, Note
+from tests.library.models import Album, Artist, Note, Shelf
 
 pytestmark = [pytest.mark.django_db, any_cache, pytest.mark.usefixtures("cache_alias")]
 A_SECOND = dt.timedelta(seconds=1)
@@ -520,3 +520,23 @@ class TestRendering:
     def test_render_fragment_of_what_is_missing_raises(self, artist_card: Fragment) -> None:
         with pytest.raises(FragmentMissing, match="not among the fragment's items"):
             render_fragment(artist_card, 0)
+
+
+@pytest.mark.parametrize("version", ["revision", lambda shelf: shelf.revision])
+def test_what_an_object_carries_unsaved_names_no_entry(
+    declare: Any, templates: Any, version: Any
+) -> None:
+    """The next save may bring that version about with another state."""
+    templates({"shelf.html": "{{ shelf }}"})
+    about = {"items": Shelf.objects.all, "version": version, "name": "library.shelf"}
+    declare("shelf.html", **about)(lambda shelf: {"shelf": shelf})
+    Shelf.objects.create(number=3, label="old")
+    shelf = Shelf.objects.get()
+    shelf.revision += 1  # by a form that was refused, or a save that was rolled back
+
+    assert get_fragment("library.shelf", shelf) == "old"
+    assert happened(Event.NOT_STORED) == 1
+    Shelf.objects.update(label="new", revision=shelf.revision)
+
+    assert get_fragment("library.shelf", Shelf.objects.get()) == "new"
+    assert happened(Event.STORED) == 1

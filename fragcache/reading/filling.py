@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Final
 
 from fragcache import slots as places
@@ -23,6 +24,7 @@ from fragcache.reading.counting import count_error, count_renders, count_stored
 from fragcache.reading.doorkeeper import doorkeeper
 from fragcache.rendering import Output, render_many
 from fragcache.slots import Slot
+from fragcache.versions import Version
 
 _is_filling: Final = ContextVar("fragcache_is_filling", default=False)
 
@@ -74,11 +76,13 @@ def _outputs(
     *,
     fresh: bool = False,
     versions_from: frozenset[str] = frozenset(),
+    carried: Sequence[Version | None] = (),
 ) -> list[Output | None]:
     arguments = [instance.arguments for instance in instances]
+    render = partial(render_many, versions_from=versions_from, carried=carried)
     with activated(batch.axis_values):
         try:
-            return render_many(batch.fragment, arguments, fresh=fresh, versions_from=versions_from)
+            return render(batch.fragment, arguments, fresh=fresh)
         except Exception:
             count_error(batch)
             raise
@@ -93,7 +97,10 @@ def _filled(batch: Batch, due: Sequence[Slot], page: Page, *, may_store: bool) -
     rendered = []
     versions_from = places.versions_from(due) if may_store else frozenset[str]()
     instances = [slot.instance for slot in due]
-    found = _outputs(batch, instances, fresh=may_store, versions_from=versions_from)
+    carried = [slot.version for slot in due] if may_store else []
+    found = _outputs(
+        batch, instances, fresh=may_store, versions_from=versions_from, carried=carried
+    )
     for slot, output in zip(due, found, strict=True):
         if output is not None:
             slot.output = output

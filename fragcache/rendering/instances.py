@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.safestring import SafeString
 
-from fragcache import axes, databases, items, registry
+from fragcache import axes, databases, items, registry, versions
 from fragcache.additions import prepared
 from fragcache.bubbling import Shown, note_includes, recorded
 from fragcache.contexts.snapshots import take_snapshot
@@ -25,6 +25,7 @@ from fragcache.entry import Kind
 from fragcache.events import Event
 from fragcache.exceptions import FragmentMissing, ImproperlyDeclared
 from fragcache.rendering import holes, leaks, showing
+from fragcache.rendering.unsaved import unsaved_among
 from fragcache.tracing import Render, recording
 
 _NOTHING: Final[AbstractContextManager[None]] = nullcontext()
@@ -82,17 +83,20 @@ def render_many(
     *,
     fresh: bool = False,
     versions_from: frozenset[str] = frozenset(),
+    carried: Sequence[versions.Version | None] = (),
 ) -> list[Output | None]:
     """Return the outputs of instances in their order, None for those without a row.
 
     What will be stored is rendered from ``fresh`` rows, never from a caller's objects, and from
-    the database that their versions were read from.
+    the database that their versions were read from; under versions ``carried`` that rows have.
     """
     using = next(iter(versions_from)) if fresh and len(versions_from) == 1 else None
     with databases.recorded() as used:
         loaded = items.load(fragment, arguments, fresh=fresh, using=using)
-        present = [bound for bound in loaded if bound is not None]
-        rendered = _render_present(fragment, present)
+        unsaved = unsaved_among(fragment, arguments, loaded, carried)
+        rendered = _render_present(fragment, [bound for bound in loaded if bound is not None])
+    for position in unsaved:
+        rendered[position] = rendered[position]._replace(payload=None)
     if used != versions_from and (lagging := databases.behind(used, versions_from)):
         rendered = _not_to_be_kept(fragment, rendered, versions_from, lagging)
     outputs = iter(rendered)

@@ -192,9 +192,8 @@ def _told(
 ) -> AbstractContextManager[Any]:
     if not (recording.is_on and recording.is_wanted()):
         return _NOTHING
-    parameters = fragment.parameters
-    encoded = parameters.instance(arguments).encoded
-    text = parameters.text(arguments)
+    encoded = fragment.parameters.instance(arguments).encoded
+    text = fragment.parameters.text(arguments)
     return recording.span(
         Render(fragment=fragment.name, arguments=text, encoded=encoded, context_time=context_time)
     )

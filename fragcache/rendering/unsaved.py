@@ -6,7 +6,7 @@ must not be stored, as the next save may bring it about with another one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from django.db.models import Model
@@ -19,6 +19,9 @@ from fragcache.events import Event
 from fragcache.keys import encode_version
 from fragcache.versions import Version
 
+#: A row with further arguments, the object that was given for it, and the version of that.
+_Compared = tuple[tuple[Any, ...], Model, str]
+
 
 def unsaved_among(
     fragment: Fragment,
@@ -30,11 +33,15 @@ def unsaved_among(
     if not carried or fragment.item_model is None or not fragment.is_versioned:
         return frozenset()
     known = [one for one in zip(given, loaded, carried, strict=True) if one[1] is not None]
-    found = {
-        position
+    compared = {
+        position: (row, arguments[0], version.encoded)
         for position, (arguments, row, version) in enumerate(known)
         if row and version and isinstance(arguments[0], Model)
-        if not _has(fragment, row, arguments[0], version.encoded)
+    }
+    found = {
+        position
+        for position, value in _of_rows(fragment, compared).items()
+        if value is not MISSING and encode_version(value) != compared[position][2]
     }
     if found:
         tell(
@@ -48,14 +55,19 @@ def unsaved_among(
     return found
 
 
-def _has(fragment: Fragment, row: tuple[Any, ...], known: Model, encoded: str) -> bool:
-    if fragment.version_paths is not None:
-        value = versions.loaded(row[0], fragment.version_paths)
-        return value is MISSING or encode_version(value) == encoded
-    if _fields(row[0]).items() >= _fields(known).items():
-        return True
-    (value,) = fragment.get_versions([row])
-    return value is not MISSING and encode_version(value) == encoded
+def _of_rows(fragment: Fragment, compared: Mapping[int, _Compared]) -> dict[int, Any]:
+    """Return the versions that rows have, as far as they may be others."""
+    paths = fragment.version_paths
+    if paths is not None:
+        return {at: versions.loaded(row[0], paths) for at, (row, _given, _one) in compared.items()}
+    # Optimisation: of what is the same, so is the version.
+    changed = {
+        position: row
+        for position, (row, given, _one) in compared.items()
+        if not _fields(row[0]).items() >= _fields(given).items()
+    }
+    values = fragment.get_versions(list(changed.values())) if changed else []
+    return dict(zip(changed, values, strict=True))
 
 
 def _fields(row: Model) -> dict[str, Any]:

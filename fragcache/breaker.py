@@ -8,7 +8,6 @@ that only stalled is used again as soon as it answers.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 import weakref
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from fragcache.chance import new_random
 from fragcache.locks import new_lock
 
 logger = logging.getLogger("fragcache")
@@ -32,8 +32,7 @@ LONGEST_PAUSE: Final = 2.0
 CALM: Final = 10.0
 #: By what part a pause is longer or shorter, so that processes do not all ask at once.
 JITTER: Final = 0.25
-#: Of its own: the sites' use of the module's is theirs to seed.
-_random: Final = random.Random()  # noqa: S311 - no secret
+_random: Final = new_random()
 
 
 class Breaker:

@@ -12,6 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -134,7 +135,9 @@ class Breaker:
                 name=f"fragcache guard of {self._name}",
                 daemon=True,
             )
-            self._prober.start()
+            # The machine may have no thread to spare: who comes next tries again.
+            with suppress(RuntimeError):
+                self._prober.start()
 
     def next_pause(self) -> float:
         """Return the seconds until the next probe; the one after that is longer."""

@@ -80,7 +80,11 @@ class Courier:
         self._tasks: set[asyncio.Task[Any]] = set()
         name = "fragcache asking the source"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._loop.close()
+            raise
 
     @property
     def is_closed(self) -> bool:

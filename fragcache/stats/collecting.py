@@ -53,10 +53,13 @@ class Collector:
             return
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="fragcache counts", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="fragcache counts", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    logger.warning("Counts of this process are not kept: %s.", error)
+                    return
+                self._thread = thread
                 atexit.register(self.end)
                 if multiprocessing.parent_process() is not None:  # which does not end by atexit
                     multiprocessing.util.Finalize(None, self.end, exitpriority=1)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 from django.core import mail
 
-from fragcache import fetch_context
+from fragcache import counters, fetch_context
 from fragcache.events import Event
-from fragcache.stats.collecting import collector
+from fragcache.stats.collecting import Collector
 from fragcache.store import store
 from tests.asked_site import NAME, AskedSite, Target
 from tests.faulty_site import seconds_of, site
@@ -68,9 +68,13 @@ def test_a_cache_whose_name_cannot_be_looked_up_is_done_without(
 def test_counts_are_not_kept(
     start_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    collector = Collector()
+    begun = []
+    monkeypatch.setattr(counters, "_collector", lambda: begun.append(collector.begin()))
     with site(start_server("redis"), is_direct=True), no_threads():
         monkeypatch.delattr(mail, "outbox")  # as in production
         seconds_of("names")
+    assert begun
     assert collector._thread is None
 
 

@@ -115,14 +115,13 @@ _NOTHING: Final = Prepared(())
 
 
 def _refuse(owner: str, name: str, where: str, value: Any) -> None:
-    message = (
-        f"{owner} adds {value!r} to {where!r} of {name}, which is no text and cannot be kept. Add "
-        "texts, or add it outside."
-    )
+    remedy = "which is no text and cannot be kept. Add texts, or add it outside."
     if settings.DEBUG or conf.is_testing():
-        raise ImproperlyDeclared(message)
+        raise ImproperlyDeclared(f"{owner} adds {value!r} to {where!r} of {name}, {remedy}")
     note_unstorable()
-    tell(Event.NOT_STORED, owner, f"addition to {where}", "%s", message)
+    message = "%s adds an object of the class %s to %r of %s, %s"
+    about = owner, type(value).__name__, where, name, remedy
+    tell(Event.NOT_STORED, owner, f"addition to {where}", message, *about)
 
 
 def _forget(**_kwargs: object) -> None:

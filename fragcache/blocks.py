@@ -163,7 +163,10 @@ def shown_block(
     except InvalidArguments as error:
         if settings.DEBUG or conf.is_testing():
             raise
-        return shown_unstored(block, str(error), render)
+        # Which value it is must not be logged, and would be a cause of its own each time.
+        kinds = ", ".join(type(value).__name__ for value in values)
+        why = f"{type(error).__name__} of its values ({kinds}), which DEBUG tells"
+        return shown_unstored(block, why, render)
     html: SafeString = get_fragments(
         fragment, [tuple(values)], request=request, page_context=page_context
     )[0]

@@ -8,14 +8,15 @@ that only stalled is used again as soon as it answers.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+from fragcache.chance import new_random
 from fragcache.locks import new_lock
 
 logger = logging.getLogger("fragcache")
@@ -32,8 +33,7 @@ LONGEST_PAUSE: Final = 2.0
 CALM: Final = 10.0
 #: By what part a pause is longer or shorter, so that processes do not all ask at once.
 JITTER: Final = 0.25
-#: Of its own: the sites' use of the module's is theirs to seed.
-_random: Final = random.Random()  # noqa: S311 - no secret
+_random: Final = new_random()
 
 
 class Breaker:
@@ -135,7 +135,9 @@ class Breaker:
                 name=f"fragcache guard of {self._name}",
                 daemon=True,
             )
-            self._prober.start()
+            # The machine may have no thread to spare: who comes next tries again.
+            with suppress(RuntimeError):
+                self._prober.start()
 
     def next_pause(self) -> float:
         """Return the seconds until the next probe; the one after that is longer."""

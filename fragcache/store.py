@@ -119,16 +119,17 @@ class Store(PhysicalKeys):
         return self._ring.seals_like(data)
 
     def _complain(self, key: str, opened: Entry | Unsealed) -> None:
+        named = _without_arguments(key)
         if opened is Unsealed.UNKNOWN_KEY:
             message = (
                 "%r in the cache alias %r is sealed with a key that is not in "
                 'FRAGCACHE["SECRET_KEYS"]: sites that share entries must share them.'
             )
-            degrade(Event.UNKNOWN_KEY, "", opened.value, message, key, self.alias)
+            degrade(Event.UNKNOWN_KEY, "", opened.value, message, named, self.alias)
             return
         reason = opened.value if isinstance(opened, Unsealed) else "dated in the future"
         message = "%r in the cache alias %r is not believed: %s."
-        degrade(Event.UNBELIEVED, "", reason, message, key, self.alias, reason)
+        degrade(Event.UNBELIEVED, "", reason, message, named, self.alias, reason)
 
     def write_many(self, entries: Mapping[str, Entry], timeout: float | None) -> dict[str, str]:
         """Store entries for ``timeout`` seconds (None: for ever); return what is refused, and why.
@@ -228,6 +229,12 @@ def store(alias: str | None = None) -> Store:
         UnknownAlias: ``CACHES`` has no such alias.
     """
     return _store(alias or _default_alias())
+
+
+def _without_arguments(key: str) -> str:
+    """Return a key as logs have it, which hold no values that a visitor has given."""
+    named = ":".join(key.split(":", 2)[:2])
+    return key if named == key else f"{named}:..."
 
 
 @cache

@@ -38,13 +38,15 @@ class Memory:
     def __init__(self) -> None:
         self._lock = new_lock()
         self._known: dict[tuple[str, TokenName], Known] = {}
+        #: Those of them that are fragments' own: few among many stamps.
+        self._of_fragments: set[tuple[str, TokenName]] = set()
         self._forgotten = 0.0
         _all.add(self)
 
     def forget(self) -> None:
         """Know nothing any more, as when a cache is cleared; what is made from now on is new."""
         with self._lock:
-            self._known.clear()
+            self._clear()
             self._forgotten = time.monotonic()
 
     def note(
@@ -64,7 +66,7 @@ class Memory:
         since = {}
         with self._lock:
             if len(self._known) > MEMORY_LIMIT:
-                self._known.clear()
+                self._clear()
             for name, token in seen.items():
                 known = self._known.get((alias, name))
                 is_known = known is not None and known.token.identity == token.identity
@@ -75,6 +77,7 @@ class Memory:
             for name, token in (made or {}).items():
                 since[name] = max(intact_since, self._forgotten)
                 self._known[alias, name] = Known(token, since[name], read)
+            self._of_fragments.update((alias, name) for name in since if name.arguments is None)
         return since
 
     def knows_any(self, alias: str, names: Iterable[TokenName]) -> bool:
@@ -91,8 +94,8 @@ class Memory:
         with self._lock:
             found = [
                 (known.since, name)
-                for (where, name), known in self._known.items()
-                if where == alias and name.arguments is None
+                for where, name in self._of_fragments
+                if where == alias and (known := self._known.get((where, name))) is not None
             ]
         return min(found)[1] if found else None
 
@@ -107,6 +110,10 @@ class Memory:
                 return None
             found[name] = known
         return found
+
+    def _clear(self) -> None:
+        self._known.clear()
+        self._of_fragments.clear()
 
 
 def forget_all() -> None:

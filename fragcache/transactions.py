@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import partial
 from typing import Any, ClassVar, Final
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from asgiref.local import Local
 from django.db import connections, transaction
@@ -23,6 +23,8 @@ _READING: Final = re.compile(
 _ROLLING_BACK: Final = re.compile(r"\s*ROLLBACK\b", re.IGNORECASE)
 #: By alias, the outermost atomic block that has written; per thread, as connections are.
 _written = Local(thread_critical=True)
+#: By alias, the names that await a commit; per thread as well.
+_gathered = Local(thread_critical=True)
 
 
 def is_open() -> bool:
@@ -73,17 +75,19 @@ def on_commit(names: Iterable[Any], call: Callable[[], None]) -> None:
         call()
 
 
-def awaited() -> frozenset[Any]:
-    """Return the names that are to be replaced when this thread's transactions commit."""
+def awaited() -> Set[Any]:
+    """Return the names that are to be replaced when this thread's transactions commit.
+
+    It is to be looked at, and not kept.
+    """
     if not _Awaited.alive:  # optimisation: pages ask for it all the time
         return frozenset()
-    return frozenset(
-        name
+    found = [
+        names
         for connection in connections.all(initialized_only=True)
-        for _savepoints, call, *_ in connection.run_on_commit  # a rollback takes its own out
-        if isinstance(call, _Awaited)
-        for name in call.names
-    )
+        if connection.run_on_commit and (names := _names_awaited(connection))
+    ]
+    return found[0] if len(found) == 1 else frozenset[Any]().union(*found)
 
 
 class _Awaited:
@@ -100,6 +104,41 @@ class _Awaited:
     def __call__(self) -> None:
         self._call()
         self.names = frozenset()  # captureOnCommitCallbacks() leaves it on Django's list
+        _gathered.by_alias = {}
+
+
+class _Gathered:
+    """The names that a transaction awaits so far, of the callbacks that Django keeps in a list."""
+
+    def __init__(self) -> None:
+        self.names: set[Any] = set()
+        self._last: Callable[[], _Awaited | None] = lambda: None
+        self._place = -1
+
+    def is_of(self, callbacks: Sequence[Any]) -> bool:
+        """Whether it has a beginning of them: what a rollback takes out moves what follows."""
+        return self._place < len(callbacks) and callbacks[self._place][1] is self._last()
+
+    def gather(self, callbacks: Sequence[Any]) -> None:
+        """Add what follows."""
+        for place in range(self._place + 1, len(callbacks)):
+            call = callbacks[place][1]
+            if isinstance(call, _Awaited):
+                self.names |= call.names
+                # Weakly: whoever asks next may be another transaction.
+                self._last, self._place = ref(call), place
+
+
+def _names_awaited(connection: BaseDatabaseWrapper) -> Set[Any]:
+    # Optimisation: one with thousands of invalidations is asked for them by each read that follows.
+    by_alias: dict[str, _Gathered] = getattr(_gathered, "by_alias", {})
+    callbacks = connection.run_on_commit
+    known = by_alias.get(connection.alias)
+    if known is None or not known.is_of(callbacks):
+        known = _Gathered()
+        _gathered.by_alias = {**by_alias, connection.alias: known}
+    known.gather(callbacks)
+    return known.names
 
 
 def _in_transactions() -> list[BaseDatabaseWrapper]:

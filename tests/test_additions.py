@@ -122,12 +122,16 @@ class TestBlocks:
         )
         assert [page(source, title="<b>")[2] for _ in "12"] == ["&lt;b&gt;;"] * 2
 
-    def test_what_is_no_text_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_is_no_text_is_an_error(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
         source = '{% cache 60 x %}body{% add_data "rows" row %}' + add("a.js") + "{% endcache %}"
         with pytest.raises(ImproperlyDeclared, match=r"adds <object .* to 'rows' of sekizai"):
             page(source, row=object())
         monkeypatch.setattr("fragcache.conf.is_testing", lambda: False)
-        assert [page(source, row=object()) for _ in "12"] == [["", "a.js", "body"]] * 2
+        assert [page(source, row=["secret"]) for _ in "12"] == [["", "a.js", "body"]] * 2
+        assert "an object of the class list to 'rows' of sekizai" in caplog.text
+        assert "secret" not in caplog.text
         assert happened(Event.STORED) == 0
         assert happened(Event.NOT_STORED) == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -269,6 +270,17 @@ class TestUndefined:
         monkeypatch.setattr("fragcache.conf.is_testing", lambda: False)
         assert [shown(block, n=n, value=object()) for _ in range(2)] == ["1", "2"]
         assert happened(Event.NOT_STORED) == 2
+
+    def test_such_values_are_not_logged_and_make_one_line(
+        self, n: Counter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr("fragcache.conf.is_testing", lambda: False)
+        for value in ["secret 1", "secret 2"]:
+            block = "{% cache 60 menu value %}{{ n }}{% endcache %}"
+            shown(block, n=n, value=SimpleNamespace(cart=value))
+        assert len(caplog.records) == 1
+        assert "NoIdentity of its values (SimpleNamespace)" in caplog.text
+        assert "secret" not in caplog.text
 
     def test_values_with_a_default_are_kept(self, n: Counter) -> None:
         block = "{% cache 60 menu user|default:None %}{{ n }}{% endcache %}"

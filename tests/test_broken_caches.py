@@ -250,7 +250,7 @@ class TestAltered:
             assert get_fragments(artist_card, artists) == ["<b>Nina</b>", "<b>Ella</b>"]
         assert happened(Event.RENDERED) == 2 + 1
 
-    def test_a_log_line_names_the_key_and_the_reason(
+    def test_a_log_line_names_the_fragment_and_the_reason(
         self,
         cache_alias: str,
         stored: tuple[str, str],
@@ -262,7 +262,8 @@ class TestAltered:
         assert_replaced(Event.UNBELIEVED)
         [record] = caplog.records
         assert record.message == (
-            f"{stored[0]!r} in the cache alias {cache_alias!r} is not believed: unknown format."
+            f"'fc1:library.artist_card:...' in the cache alias {cache_alias!r} is not believed: "
+            "unknown format."
         )
 
 

@@ -16,6 +16,7 @@ from fragcache.events import Event
 from fragcache.page import entered, of_request
 from fragcache.reading import flights
 from fragcache.reading.board import Board
+from fragcache.slots import Slot
 from tests.fixtures import CACHES, any_cache, happened, without_local_cache
 from tests.flying import (  # noqa: F401 - fixtures
     SOON,
@@ -231,3 +232,19 @@ class TestFailures:
         finally:
             hung.set()
         assert first.answer == "<1>"
+
+    @any_cache
+    def test_many_that_were_waited_for_in_vain_are_not_compared_with_each_other(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(flights, "patience", lambda _batch, _number: 0.2)
+        monkeypatch.setattr(Slot, "__eq__", lambda *_slots: pytest.fail("compared"))
+        hung = threading.Event()
+        site.work = lambda _n: len(site.renders) > 1 or hung.wait(SOON)
+        first = Visitor(site.read_many, 1, 2, 3)
+        site.wait_for_render()
+        try:
+            assert site.read_many(1, 2, 3) == ["<1>", "<2>", "<3>"]
+        finally:
+            hung.set()
+        assert first.answer == ["<1>", "<2>", "<3>"]

@@ -64,6 +64,13 @@ def test_heads_move_on_and_are_asked_for_again(
     assert len(trips) == 1
 
 
+def test_also_when_the_clock_was_set_back(hits: Any, clock: Clock) -> None:
+    assert [get_fragment(hits, 1) for _ in "12"] == ["1:1", "1:1"]
+    clock.step(-3600)
+    # What is stored is of a time that has not come: none of it is believed.
+    assert get_fragment(hits, 1) == "1:2"
+
+
 def test_an_invalidation_counts_at_once_where_it_is_made(hits: Any) -> None:
     assert get_fragment(hits, 1) == "1:1"
     invalidate(hits, 1)

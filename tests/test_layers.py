@@ -16,7 +16,7 @@ PLACE_IT = "has no layer: place it in LAYERS of tests/test_layers.py."
 
 #: From the lowest to the highest. A module may import those of its own layer and of lower ones.
 LAYERS: dict[str, str] = {
-    "foundations": "bounded conf exceptions locks positions signals suggestions tracing",
+    "foundations": "bounded chance conf exceptions locks positions signals suggestions tracing",
     "values": "keys entry events histograms readable signing",
     "storage": (
         "backends breaker counters databases deadline guard holed leases local page "

@@ -11,6 +11,7 @@ import pytest
 from django.db.models import F
 
 from fragcache import Fragment, InvalidArguments
+from fragcache.reading import rows
 from tests.fixtures import RoundTrips, any_cache
 from tests.library.models import Album, Artist
 from tests.pages import configure, rename, shown
@@ -31,6 +32,16 @@ def change(artist: Artist) -> None:
     """Change a row and move its mtime, behind the back of objects that are loaded."""
     later = artist.updated_at + A_SECOND
     Artist.objects.filter(pk=artist.pk).update(name="Nina Simone", updated_at=later)
+
+
+def test_copies_are_found_however_many_fragments_and_axis_values_were_shown_since(
+    artist_card: Fragment, nina: Artist, trips: RoundTrips
+) -> None:
+    """Of more than a few thousand, what is common to keys is made anew each time."""
+    rows._shelf.cache_clear()
+    trips.clear()
+    assert shown(artist_card, [nina]) == ["<b>Nina</b>"]
+    assert trips == []
 
 
 class TestVersions:

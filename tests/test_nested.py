@@ -276,7 +276,7 @@ class TestComputedVersions:
         assert get_fragment(outer, artists[0].pk) == "Nina Simone"
 
     def test_that_cannot_be_asked_for_again_are_shown_by_nothing_stored(
-        self, declare: Any, templates: Any
+        self, declare: Any, templates: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         templates(
             {
@@ -294,6 +294,8 @@ class TestComputedVersions:
             return {"day": dt.date(2026, 11, 21)}
 
         assert get_fragment(outer) == "2026-11-21"
+        assert "no form in JSON" in caplog.text
+        assert "datetime.date" not in caplog.text  # values are not logged
         assert happened(Event.NOT_STORED, "library.outer") == 1
         assert happened(Event.STORED, "library.outer") == 0
 

@@ -157,10 +157,17 @@ class TestReading:
     )
     @any_cache
     def test_of_what_does_not_fit_the_manifest_gives_the_default(
-        self, card_on_target: str, settings: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        card_on_target: str,
+        settings: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         """A new release of the source must not be an outage of the target."""
         assert get_fragment(CARD, *args, default=None, **kwargs) is None
+        assert "than this site expects: InvalidArguments." in caplog.text
+        assert "Nina" not in caplog.text
         assert happened(Event.ABSENT, CARD) > 0
         settings.DEBUG = True
         with pytest.raises(InvalidArguments):

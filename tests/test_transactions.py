@@ -308,3 +308,47 @@ def test_manual_transaction_management_stores_nothing_uncommitted(
     finally:
         transaction.rollback()
         transaction.set_autocommit(True)
+
+
+class Name:
+    """A name that counts how often it is put into a set."""
+
+    hashed = 0
+
+    def __hash__(self) -> int:
+        Name.hashed += 1
+        return id(self)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAwaited:
+    def test_are_gathered_once_however_often_they_are_asked_for(self) -> None:
+        Name.hashed = 0
+        with transaction.atomic():
+            for _ in range(100):
+                transactions.on_commit([Name()], lambda: None)
+                names = transactions.awaited()
+        assert len(names) == 100
+        assert Name.hashed <= 300
+
+    def test_are_those_of_what_is_not_rolled_back(self) -> None:
+        def promise(name: str) -> None:
+            transactions.on_commit([name], lambda: None)
+            transaction.on_commit(lambda: None)  # of the site's own
+            seen.append(sorted(transactions.awaited()))
+
+        seen: list[list[str]] = []
+        with transaction.atomic():
+            with rolled_back():
+                promise("a")
+            promise("b")
+            with rolled_back():
+                promise("c")
+            assert sorted(transactions.awaited()) == ["b"]
+            with transaction.atomic():
+                promise("d")
+        assert seen == [["a"], ["b"], ["b", "c"], ["b", "d"]]
+        assert not transactions.awaited()
+        with transaction.atomic():
+            promise("e")
+        assert seen[-1] == ["e"]

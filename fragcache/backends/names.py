@@ -32,7 +32,8 @@ def connected(host: str, usual: float | None, connect: Callable[[str], T]) -> T:
 
     Raises:
         TimeoutError: the resolver has not answered in time.
-        OSError: the host has no address, or the last one cannot be connected to.
+        OSError: the host has no address, or the last one cannot be connected to; or there is no
+            thread to look it up.
     """
     if deadline.current() is None or _is_address(host):
         return connect(host)
@@ -73,7 +74,11 @@ class _Lookup:
         self._addresses: list[str] = []
         self._error: OSError | None = None
         self._answered_at = 0.0
-        threading.Thread(target=self._ask, name=f"fragcache looks up {host}", daemon=True).start()
+        asking = threading.Thread(target=self._ask, name=f"fragcache looks up {host}", daemon=True)
+        try:
+            asking.start()
+        except RuntimeError as error:
+            raise OSError(f"The name {host!r} cannot be looked up: {error}.") from error
 
     @property
     def is_good(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from fragcache import axes, leases, manifest, page, registry
 from fragcache.arguments import as_item
+from fragcache.chance import new_random
 from fragcache.contexts.forms import ContextForm, context_form
 from fragcache.contexts.lookup import Age, newest
 from fragcache.contexts.publishing import (
@@ -33,8 +33,7 @@ PATIENCE: Final = 1.0
 #: Seconds between two looks, at first and at most.
 FIRST_LOOK: Final = 0.005
 LAST_LOOK: Final = 0.05
-#: Of its own: the sites' use of the module's is theirs to seed.
-_random: Final = random.Random()  # noqa: S311 - no secret
+_random: Final = new_random()
 
 
 class Busy(FragcacheError):

@@ -103,7 +103,11 @@ def ask(batch: Batch, positions: Sequence[int], page: Page) -> bool:
     """
     if not positions or not batch.fragment.is_remote or not page.is_visited:
         return False
-    asked = source()
+    try:
+        asked = source()
+    except RuntimeError as error:  # no thread to ask in
+        _say(batch.fragment.name, "no thread", str(error))
+        return False
     if asked is None:
         return False
     memory, keys = page.memory(batch.cache.space), head_keys(batch)

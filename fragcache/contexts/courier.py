@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from concurrent.futures import Future, wait
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from fragcache.chance import new_random
 from fragcache.contexts.credentials import signed
 from fragcache.exceptions import ExtraMissing
 from fragcache.locks import new_lock
@@ -45,8 +45,7 @@ _OK: Final = 200
 _NOT_UNDERSTOOD: Final = 422
 #: Seconds for which a source that answers one question only is not asked several together.
 ONE_BY_ONE: Final = 600.0
-#: Of its own: the sites' use of the module's is theirs to seed.
-_random: Final = random.Random()  # noqa: S311 - no secret
+_random: Final = new_random()
 
 
 class Reply(NamedTuple):
@@ -81,7 +80,11 @@ class Courier:
         self._tasks: set[asyncio.Task[Any]] = set()
         name = "fragcache asking the source"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._loop.close()
+            raise
 
     @property
     def is_closed(self) -> bool:

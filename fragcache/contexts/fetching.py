@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ from fragcache.reading.api import RAISE
 from fragcache.reading.batch import Batch
 from fragcache.reading.resolving import Reference, find, unpublished
 from fragcache.store import store
+
+logger = logging.getLogger("fragcache")
 
 _KEY: Final = re.compile(rf"{FORMAT}:[!-~]{{1,200}}")
 
@@ -190,8 +193,9 @@ def _of_instance(
         if not fragment.is_remote or default is RAISE or settings.DEBUG:
             raise
         # A new release of the source must not be an outage of the target.
-        message = "%s is declared otherwise by the source than this site expects: %s"
-        degrade(Event.ABSENT, name, "misfit", message, name, error)
+        message = "%s is declared otherwise by the source than this site expects: %s."
+        degrade(Event.ABSENT, name, "misfit", message, name, type(error).__name__)
+        logger.debug("%s was asked for by other arguments.", name, exc_info=error)
         found = None
     return found, missing
 

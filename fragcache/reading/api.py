@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ from fragcache.reading.traced import read_traced
 from fragcache.rendering import showing
 from fragcache.store import store
 from fragcache.tracing import recording
+
+logger = logging.getLogger("fragcache")
 
 
 class _Raise:
@@ -93,8 +96,9 @@ def get_fragments(
         if not fragment.is_remote or default is RAISE or settings.DEBUG:
             raise
         # A new release of the source must not be an outage of the target.
-        message = "%s is declared otherwise by the source than this site expects: %s"
-        degrade(Event.ABSENT, fragment.name, "misfit", message, fragment.name, error)
+        message = "%s is declared otherwise by the source than this site expects: %s."
+        degrade(Event.ABSENT, fragment.name, "misfit", message, fragment.name, type(error).__name__)
+        logger.debug("%s was asked for by other arguments.", fragment.name, exc_info=error)
         found = [None] * len(wanted)
     if Holed in set(map(type, found)):
         context = functools.cache(page_context or functools.partial(showing.context_of, request))

@@ -8,11 +8,11 @@ Stampede Prevention", VLDB 2015.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from typing import Final
 
 from fragcache.bubbling import is_recording
+from fragcache.chance import new_random
 from fragcache.local import Kept
 from fragcache.page import Page, now
 from fragcache.reading import costs
@@ -21,8 +21,7 @@ from fragcache.reading.batch import Batch
 #: Greater than 1: earlier.
 BETA: Final = 1.0
 _SECOND: Final = 1_000_000
-#: Of its own: the sites' use of the module's is theirs to seed.
-_random: Final = random.Random()  # noqa: S311 - no secret
+_random: Final = new_random()
 
 
 def about_to_end(batch: Batch, page: Page, copies: Sequence[Kept | None]) -> list[int]:

@@ -50,7 +50,9 @@ def held_by_head(batch: Batch, page: Page, keys: Sequence[str]) -> list[Kept] | 
     if not local.is_on:
         return None
     copies = local.get_many(_names_of_heads(batch, keys))
-    if None in copies:
+    latest = _latest()
+    # Those that end later are of before the clock was set back, and would live on for as long.
+    if any(copy is None or copy.until > latest for copy in copies):
         return None
     current = known_tokens(batch.cache, page, batch.distinct_token_names())
     return None if None in _fresh(batch, copies, current, page) else cast("list[Kept]", copies)
@@ -58,7 +60,7 @@ def held_by_head(batch: Batch, page: Page, keys: Sequence[str]) -> list[Kept] | 
 
 def keep_by_head(batch: Batch, keys: Sequence[str], found: Found) -> None:
     """Keep copies of what heads name for INVALIDATION_LAG: heads move on, unlike entries."""
-    until = now() + int(conf.settings().INVALIDATION_LAG * _SECOND)
+    until = _latest()
     batch.cache.local.keep(
         {
             name: copy._replace(until=min(copy.until, until))
@@ -111,6 +113,11 @@ def token_pairs(batch: Batch, current: Tokens) -> list[bytes | None]:
         current.pair(*names) if awaited.isdisjoint(names) else None
         for names in map(batch.token_names, range(len(batch.items)))
     ]
+
+
+def _latest() -> int:
+    """Return until when a copy may be kept under its head that is kept now."""
+    return now() + int(conf.settings().INVALIDATION_LAG * _SECOND)
 
 
 def _names_of_heads(batch: Batch, keys: Sequence[str]) -> list[tuple[str, str]]:

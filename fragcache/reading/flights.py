@@ -87,7 +87,7 @@ def _follow(
     """Return what other threads render; what does not come in time is rendered, and not stored."""
     until = _until(batch, len(slots))
     html: dict[str, str] = {}
-    late = []
+    late: dict[str, Slot] = {}
     began = time.monotonic()
     for slot in slots:
         flight = others[slot.base]
@@ -95,10 +95,10 @@ def _follow(
         if found is not None:
             html[slot.base] = found
         elif not flight.has_ended:
-            late.append(slot)
+            late[slot.base] = slot
     count_waits(batch, len(slots), time.monotonic() - began)
-    failed = [slot for slot in slots if slot.base not in html and slot not in late]
-    for left, may_store in ((failed, True), (late, False)):
+    failed = [slot for slot in slots if slot.base not in html and slot.base not in late]
+    for left, may_store in ((failed, True), (list(late.values()), False)):
         if left:
             html |= fill(batch, left, page, may_store=may_store)
     return html

@@ -5,11 +5,11 @@ Where a render is cheaper than asking who may, everybody does.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from fragcache.chance import new_random
 from fragcache.leases import State
 from fragcache.page import Page
 from fragcache.reading.batch import Batch
@@ -26,8 +26,7 @@ LAST_LOOK: Final = 0.05
 #: render: the cache refuses to hold it, or nobody is there who may store.
 FREE_LOOKS: Final = 3
 _LEFT: Final = frozenset({State.FREE, State.ENDED})
-#: Of its own: the sites' use of the module's is theirs to seed.
-_random: Final = random.Random()  # noqa: S311 - no secret
+_random: Final = new_random()
 #: Seconds beyond the life of a lease for which it is waited: another one may have taken it over.
 _MARGIN: Final = 0.25
 

@@ -45,10 +45,13 @@ def note(batch: Batch, inner: Inner) -> None:
         return
     try:
         note_dependencies([_dependency(batch, inner)])
-    except NotPackable as error:
+    except NotPackable:
         name = batch.fragment.name
-        message = "What shows %s is not stored, since nobody could ask for its version again: %s"
-        tell(Event.NOT_STORED, name, "unpackable", message, name, error)
+        message = (
+            "What shows %s is not stored, since nobody could ask for its version again: one of its "
+            "arguments has no form in JSON that is read back as the same."
+        )
+        tell(Event.NOT_STORED, name, "unpackable", message, name)
         note_unstorable()
 
 

@@ -22,13 +22,22 @@ _EXACT_ZONES: Final = frozenset({None, dt.UTC})
 _zone_of = operator.attrgetter("tzinfo")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shelf:
-    """What the keys of rows have in common; compared, and hashed, by identity."""
+class Shelf(str):
+    """What the keys of rows have in common, the parts of which its text is made of.
+
+    Optimisation: texts keep their hash, and are compared in C; one that is made anew is the same.
+    """
+
+    __slots__ = ("before_pk", "before_version", "end")
 
     before_pk: str
     before_version: str
     end: str
+
+    def __new__(cls, before_pk: str, before_version: str, end: str) -> Shelf:
+        made = super().__new__(cls, f"{before_pk}\0{before_version}\0{end}")
+        made.before_pk, made.before_version, made.end = before_pk, before_version, end
+        return made
 
     def keys(self, identities: Sequence[tuple[Any, Any]], room: int) -> list[str]:
         """Return the keys of the entries of (primary key, version)."""

@@ -10,7 +10,6 @@ import logging
 import multiprocessing
 import multiprocessing.util
 import os
-import random
 import threading
 import time
 from typing import Final
@@ -18,6 +17,7 @@ from typing import Final
 from django.db import connections
 
 from fragcache import conf
+from fragcache.chance import new_random
 from fragcache.stats import bypass, ledger, retention, totals
 from fragcache.stats.keeping import database, keeper
 
@@ -27,8 +27,7 @@ logger = logging.getLogger("fragcache")
 INTERVAL: Final = 10.0
 #: Seconds for which the end of a process waits for its last write.
 PATIENCE: Final = 3.0
-#: Of its own: the sites' use of the module's is theirs to seed.
-_random: Final = random.Random()  # noqa: S311 - no secret
+_random: Final = new_random()
 
 
 class Collector:
@@ -54,10 +53,13 @@ class Collector:
             return
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="fragcache counts", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="fragcache counts", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    logger.warning("Counts of this process are not kept: %s.", error)
+                    return
+                self._thread = thread
                 atexit.register(self.end)
                 if multiprocessing.parent_process() is not None:  # which does not end by atexit
                     multiprocessing.util.Finalize(None, self.end, exitpriority=1)

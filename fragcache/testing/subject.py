@@ -56,7 +56,7 @@ class Subject:
             base_key(fragment.name, instance.encoded, encode_axes(self._axes)),
             version and version.encoded,
             digest_of(fragment),
-            transactions.awaited().intersection(names),
+            frozenset(names).intersection(transactions.awaited()),
         )
 
     def rows(self) -> list[Model]:

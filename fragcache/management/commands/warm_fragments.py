@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from functools import partial
 from typing import Any, Final
 
+from django import db
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
@@ -111,6 +112,9 @@ class Command(BaseCommand):
                 check_items(fragments, options["items"])
         except FragcacheError as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
+        except db.Error as error:
+            said = str(error).strip()
+            raise CommandError(f"--items cannot be looked up: {said}") from error
         # Where all is rendered, the order is that of names.
         known = {} if options["time_budget"] is None else worths()
         return Plan(

@@ -97,14 +97,14 @@ def test_an_instance_that_fails_is_named_and_the_others_are_stored(shop: Shop) -
     }
 
 
-def test_a_limit_is_not_used_up_by_what_died_with_its_process(shop: Shop) -> None:
-    limit = str(NUMBERS - 1)
-    code, run = shop.run(*PARALLEL, "--limit", limit, SHOP_KILLER="7")
+def test_what_died_with_its_process_uses_up_no_limit_and_is_planned_once(shop: Shop) -> None:
+    some = ("--items", "5", "6", "7", "8")
+    shop.run(*ALONE, *some)
+    again = ("--force", "--time-budget", "60", "--limit", "4")  # what is fresh comes last
+    code, run = shop.run(*PARALLEL, *some, *again, SHOP_KILLER="7")
 
     assert code == 1
-    # What another process had stored before it was ended too is found fresh.
-    assert run.offers["rendered"] + run.offers.get("fresh", 0) == NUMBERS - 1
-    assert run.offers["failed"] == 1
+    assert run.offers == {"planned": 4, "rendered": 3, "stored": 3, "failed": 1}
 
 
 def test_a_signal_ends_the_search_for_the_instance_that_kills(shop: Shop, log: Path) -> None:

@@ -162,7 +162,7 @@ class Workers:
                 log_failure(
                     unit.fragment, instance, WorkerDied("the process that rendered it died")
                 )
-                yield unit, Outcome(Tally(planned=1, failed=1))
+                yield unit, Outcome(Tally(planned=int(unit.is_first), failed=1))
             else:
                 middle = len(unit.instances) // 2
                 parts = unit.instances[:middle], unit.instances[middle:]

@@ -337,6 +337,12 @@ class TestFiles:
             WarmingLock(store()).__enter__()
         assert precious.read_text() == "text"
 
+    def test_what_cannot_be_written_to_is_no_lock(self, path: Path) -> None:
+        os.mkfifo(path)  # refuses the name of its holder, as a file does where the disk is full
+
+        with pytest.raises(LockUnavailable, match=r"warm\.lock cannot be locked: Invalid arg"):
+            WarmingLock(store()).__enter__()
+
     def test_75_and_a_remedy_where_there_is_no_folder(
         self,
         open_shop: Any,

@@ -18,9 +18,9 @@ from fragcache import Fragment, get_fragment, get_fragments, invalidate, registr
 from fragcache.axes import Axis
 from fragcache.checks import check_versions
 from fragcache.management import progress
-from fragcache.management.commands.warm_fragments import Command
+from fragcache.management.commands.warm_fragments import Command, _what_is_left
 from fragcache.store import store
-from fragcache.warming import Locked, WarmingLock
+from fragcache.warming import Locked, Report, Status, Tally, WarmingLock
 from fragcache.warming.locks import cache as cache_lock
 from fragcache.warming.locks import lock as warming_lock
 from tests.fixtures import Clock, RoundTrips, any_cache
@@ -260,6 +260,13 @@ class TestExitCodes:
             f"The limit of {limit} renders was reached; run again for the rest.\n"
         )
 
+    def test_a_limit_of_which_a_process_gave_something_back_is_no_time_budget(self) -> None:
+        report = Report(Status.INCOMPLETE, {"shop.price": Tally(planned=9, rendered=4)})
+
+        line = _what_is_left(report, {"limit": 5, "time_budget": None})
+
+        assert line == "The limit of 5 renders was reached; run again for the rest."
+
     def test_0_and_no_line_within_the_limit(self, manage: Manage) -> None:
         finished = manage("--limit", "16")
 
@@ -347,7 +354,15 @@ USAGE: dict[str, tuple[list[str], str]] = {
         ["--using", "redsi"],
         "'redsi' is not an alias of CACHES. Did you mean 'redis'?",
     ),
-    "a batch larger than any": (["--batch-size", "1" * 20], "is more than 2,147,483,647"),
+    "items that are no UTF-8": (
+        ["shop.price", "--items", "1", "\udcff"],
+        "--items: '\\udcff' is not written in UTF-8.",
+    ),
+    "a batch larger than any": (["--batch-size", "1" * 20], "is more than 2,147,483,646"),
+    "more processes than are counted": (
+        ["--parallel", "2147483647"],
+        "'2147483647' is more than 2,147,483,646",
+    ),
     "a limit below zero": (["--limit", "-1"], "'-1' is not a number of 0 or more"),
     "a limit that is no number": (["--limit", "few"], "'few' is not a number of 0 or more"),
     "an endless wait": (["--wait", "nan"], "'nan' is not a number of 0.0 or more"),
@@ -392,6 +407,17 @@ class TestUsage:
             "CommandError: No fragments are declared: add a fragments.py with @fragment to an "
             "installed app.\n"
         )
+
+    @pytest.mark.django_db
+    def test_1_when_the_database_cannot_look_items_up(self, manage: Manage, declare: Any) -> None:
+        @declare("n.html", name="shop.lost", items=Album.objects.extra(tables=["nowhere"]).all)
+        def lost(album: Album) -> dict[str, Any]:
+            return {}
+
+        finished = manage("shop.lost", "--items", "1")
+
+        assert finished.code == 1
+        assert finished.err.startswith("CommandError: --items cannot be looked up: ")
 
     @pytest.mark.parametrize("options", [[], ["--check"]])
     def test_2_on_a_site_that_only_reads(

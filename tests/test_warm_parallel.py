@@ -6,10 +6,13 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.shop import NUMBERS
+from fragcache import manifest
+from fragcache.store import store
+from tests.shop import NUMBERS, SECRET_KEY
 from tests.test_warm_processes import Process, Shop, open_shop, shop  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.parametrize("shop", ["redis"], indirect=True)
@@ -27,6 +30,13 @@ def rendered(log: Path) -> list[tuple[int, int]]:
     """Return (number, process) of each render."""
     lines = log.read_text().splitlines() if log.exists() else []
     return [tuple(map(int, line.split())) for line in lines]  # type: ignore[misc]
+
+
+def is_published(shop: Shop, settings: Any) -> bool:
+    """Whether targets are told of the offers."""
+    settings.CACHES = settings.CACHES | {"shop": shop.cache}
+    settings.FRAGCACHE = {"CACHE_ALIAS": "shop", "SECRET_KEYS": [SECRET_KEY]}
+    return manifest.find(store(), "shop.offer") is not None
 
 
 def test_processes_share_the_work_and_each_instance_is_rendered_once(
@@ -59,16 +69,17 @@ def test_processes_share_the_work_of_contexts(shop: Shop, log: Path) -> None:
 
 
 def test_the_instance_that_kills_its_process_is_named_and_the_run_goes_on(
-    shop: Shop,
-    log: Path,
+    shop: Shop, log: Path, settings: Any
 ) -> None:
-    code, run = shop.run(*PARALLEL, SHOP_LOG=str(log), SHOP_KILLER="7")
+    told = {"SHOP_LOG": str(log), "SHOP_KILLER": "0"}
+    code, run = shop.run(*PARALLEL, "--batch-size", "4", **told)
 
     assert code == 1
-    assert "shop.offer(7) failed: WorkerDied: the process that rendered it died" in run.err
+    assert "shop.offer(0) failed: WorkerDied: the process that rendered it died" in run.err
     assert run.document["status"] == "failed"
     assert run.offers["planned"] == NUMBERS
     assert run.offers["failed"] == 1
+    assert is_published(shop, settings), "every instance was walked"
     code, rest = shop.run(*ALONE)
     assert rest.offers == {"planned": NUMBERS, "fresh": NUMBERS - 1, "rendered": 1, "stored": 1}
 
@@ -84,6 +95,29 @@ def test_an_instance_that_fails_is_named_and_the_others_are_stored(shop: Shop) -
         "stored": NUMBERS - 1,
         "failed": 1,
     }
+
+
+def test_what_died_with_its_process_uses_up_no_limit_and_is_planned_once(shop: Shop) -> None:
+    some = ("--items", "5", "6", "7", "8")
+    shop.run(*ALONE, *some)
+    again = ("--force", "--time-budget", "60", "--limit", "4")  # what is fresh comes last
+    code, run = shop.run(*PARALLEL, *some, *again, SHOP_KILLER="7")
+
+    assert code == 1
+    assert run.offers == {"planned": 4, "rendered": 3, "stored": 3, "failed": 1}
+
+
+def test_a_signal_ends_the_search_for_the_instance_that_kills(shop: Shop, log: Path) -> None:
+    slow = {"SHOP_LOG": str(log), "SHOP_SECONDS": "0.05", "SHOP_KILLER": str(NUMBERS - 1)}
+    process = Process(shop.start("shop.offer", "--json", "--parallel", "2", **slow))
+    while (0, 2) not in Counter(number for number, _process in rendered(log)).items():
+        assert process.popen.poll() is None
+        time.sleep(0.01)
+    code = process.end(signal.SIGTERM)
+
+    assert code == 128 + signal.SIGTERM
+    assert process.document["status"] == "interrupted"
+    assert "WorkerDied" not in process.err
 
 
 @pytest.mark.parametrize("limit", [0, 7])

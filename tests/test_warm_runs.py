@@ -60,6 +60,11 @@ class TestRow:
         assert set(options) <= set(recording.ASKED)
         assert {"exclude", "using", "wait"}.isdisjoint(options), "they were not given"
 
+    def test_a_wait_without_end_is_recorded(self, hooks: Hooks) -> None:
+        warm("shop.price", "--wait", "inf")
+
+        assert the_run().options["wait"] == "inf"
+
     def test_a_long_list_of_items_is_cut_short(self) -> None:
         items = recording.asked({"items": list(range(500)), "settings": "secret"})["items"]
         assert (len(items), items[0], items[-2:]) == (101, "0", ["99", "..."])

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from fragcache import get_fragment, invalidate_all
 from fragcache.store import store
-from fragcache.warming import Status
+from fragcache.warming import Status, allowance
 from tests.fixtures import any_cache, elsewhere
 from tests.library.models import Album, Artist
 from tests.warming import counted, warm
@@ -248,6 +248,36 @@ class TestQueries:
             return {"album": album}
 
         warm(x)
+        assert warnings(caplog) == []
+
+    def test_one_of_which_a_batch_was_read_one_by_one_is_not(
+        self, many: Artist, declare: Any, templates: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        templates({"x.html": "{{ album.title }}"})
+
+        @declare("x.html", items=Album.objects.all, version="updated_at")
+        def x(album: Album) -> dict[str, Any]:
+            return {"album": album, "number": 1 // (int(album.title) - 7)}
+
+        assert warm(x).totals.failed == 1
+        assert warnings(caplog) == []
+
+    def test_one_that_is_rendered_in_small_portions_is_not(
+        self,
+        many: Artist,
+        declare: Any,
+        templates: Any,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(allowance, "PORTION", 0.0001)
+        templates({"x.html": "{{ album.title }}"})
+
+        @declare("x.html", items=Album.objects.all, version="updated_at")
+        def x(album: Album) -> dict[str, Any]:
+            return {"album": album}
+
+        assert warm(x, max_rate=10_000).totals.stored == 20
         assert warnings(caplog) == []
 
     def test_a_few_instances_tell_nothing(

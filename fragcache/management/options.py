@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 from fragcache.warming.plan import BATCH_SIZE
 
 Number = TypeVar("Number", int, float)
-#: What fits the counters of processes, and of itertools.
-_MOST: Final = 2**31 - 1
+#: What fits the counters of processes, one of which has one more, and of itertools.
+_MOST: Final = 2**31 - 2
 
 
 def add_options(parser: ArgumentParser) -> None:

@@ -108,6 +108,11 @@ def check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:
     [fragment] = fragments
     if fragment.items is None:
         raise InvalidArguments(f"--items: {fragment.name} has none.")
+    for item in items:
+        try:
+            item.encode()
+        except UnicodeEncodeError as error:  # bytes of the shell, which no database takes
+            raise InvalidArguments(f"--items: {item!r} is not written in UTF-8.") from error
     parameters = fragment.parameters
     found = {
         str(parameters.canonical(instance.arguments)[0])

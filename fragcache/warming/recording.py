@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import time
@@ -133,6 +134,8 @@ def asked(options: Mapping[str, Any]) -> dict[str, Any]:
         value = options.get(name)
         if isinstance(value, list | tuple):
             value = [str(part) for part in value[:_LISTED]] + ["..."] * (len(value) > _LISTED)
+        elif isinstance(value, float) and not math.isfinite(value):
+            value = str(value)  # which JSON has no number for
         if value is not None and value is not False and value != []:
             found[name] = value
     return found

@@ -16,7 +16,7 @@ from fragcache.reading.counting import unvisited
 from fragcache.rendering import Output, render_many
 from fragcache.slots import Slot
 from fragcache.warming.isolation import isolated
-from fragcache.warming.queries import counted
+from fragcache.warming.queries import LEAST, Queries, counted
 
 logger = logging.getLogger("fragcache.warm")
 
@@ -30,7 +30,7 @@ class Rendered(NamedTuple):
     #: With their outputs; those that were deleted since the batch was listed are left out.
     slots: list[Slot]
     failed: int
-    #: How many the contexts and templates made.
+    #: How many the contexts and templates made; 0 where that tells nothing of a batch.
     queries: int
 
 
@@ -44,14 +44,14 @@ def render(fragment: Fragment, due: Sequence[Slot], as_of: int | None = None) ->
     """
     rendered, failed = [], 0
     with counted() as queries, unvisited():
-        for slot, output in _outputs(fragment, due, as_of):
+        for slot, output in _outputs(fragment, due, as_of, queries):
             if isinstance(output, Exception):
                 failed += 1
                 log_failure(fragment, slot.instance, output)
             elif output is not None:
                 slot.output = output
                 rendered.append(slot)
-    return Rendered(rendered, failed, queries.number)
+    return Rendered(rendered, failed, queries.number if len(due) >= LEAST else 0)
 
 
 def log_failure(fragment: Fragment, instance: Instance, error: BaseException) -> None:
@@ -69,7 +69,7 @@ def log_failure(fragment: Fragment, instance: Instance, error: BaseException) ->
 
 
 def _outputs(
-    fragment: Fragment, due: Sequence[Slot], as_of: int | None
+    fragment: Fragment, due: Sequence[Slot], as_of: int | None, queries: Queries
 ) -> Iterator[tuple[Slot, Output | Exception | None]]:
     if not due:
         return
@@ -79,17 +79,18 @@ def _outputs(
         if len(due) == 1:
             yield due[0], error
         else:
-            yield from _one_by_one(fragment, due, as_of)
+            yield from _one_by_one(fragment, due, as_of, queries)
+            queries.number = 0  # each of them was read alone
     else:
         yield from zip(due, outputs, strict=True)
 
 
 def _one_by_one(
-    fragment: Fragment, due: Sequence[Slot], as_of: int | None
+    fragment: Fragment, due: Sequence[Slot], as_of: int | None, queries: Queries
 ) -> Iterator[tuple[Slot, Output | Exception | None]]:
     failures = 0
     for slot in due:
-        [(_slot, output)] = _outputs(fragment, [slot], as_of)
+        [(_slot, output)] = _outputs(fragment, [slot], as_of, queries)
         failures = failures + 1 if isinstance(output, OperationalError) else 0
         if failures == _DATABASE_FAILURES:
             assert isinstance(output, OperationalError)

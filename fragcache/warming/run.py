@@ -114,7 +114,7 @@ class Run:
                 if self.is_stopped():
                     self.report.status = Status.INTERRUPTED
                     return
-                walk.pending += 1
+                walk.pending += len(unit.instances)
                 self._take(crew.submit(unit))
                 if self.is_stopped():
                     self.report.status = Status.INTERRUPTED
@@ -137,7 +137,7 @@ class Run:
         """Tally what the crew has done."""
         for unit, outcome in finished:
             walk = self._walks[unit.fragment.name]
-            walk.pending -= 1
+            walk.pending -= len(unit.instances)  # of a unit that came in parts, those of this one
             if isinstance(outcome, CacheUnavailable):
                 raise outcome
             if isinstance(outcome, Exception):

@@ -38,7 +38,7 @@ class Walk:
     fragment: Fragment
     plan: Plan
     tally: Tally
-    #: Units that the crew has not done yet.
+    #: Instances of units that the crew has not done yet.
     pending: int = 0
     is_listed: bool = False
     has_failed: bool = False

@@ -7,7 +7,7 @@ is done again alone, and if it kills again in halves, until the instance is foun
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -49,8 +49,8 @@ class Workers:
         self._on_due = on_due
         self._is_stopped = is_stopped
         self._stopped = _CONTEXT.Value("b", False)
-        self._left = None if bounds.limit is None else _CONTEXT.Value("q", bounds.limit)
         self._bounds = bounds.shared_by(self._number)
+        self._rendered = 0
         self._others = set(multiprocessing.active_children())
         self._pool = self._pool_of(self._number)
         try:
@@ -79,6 +79,9 @@ class Workers:
             yield from self._received()
 
     def _pool_of(self, number: int) -> ProcessPoolExecutor:
+        limit = self._bounds.limit
+        # Counted anew for each pool: what was granted to a process that died was not rendered.
+        self._left = None if limit is None else _CONTEXT.Value("q", limit - self._rendered)
         return ProcessPoolExecutor(
             number,
             mp_context=_CONTEXT,
@@ -105,7 +108,7 @@ class Workers:
 
     def _received(self) -> Iterator[Done]:
         """Yield what has been done, after waiting for at least one unit."""
-        finished = self._first_finished()
+        finished = self._first_finished(self._pending)
         if any(isinstance(sent.exception(), BrokenProcessPool) for sent in finished):
             finished, _unfinished = wait(self._pending)  # they all end now
         died = []
@@ -120,10 +123,10 @@ class Workers:
             yield from self._one_by_one(died)
             self._pool = self._pool_of(self._number)
 
-    def _first_finished(self) -> set[_Sent]:
+    def _first_finished(self, pending: Collection[_Sent]) -> set[_Sent]:
         """Wait for a unit to be finished, and tell the workers when they are to end."""
         while True:
-            finished, _unfinished = wait(self._pending, _LOOK, return_when=FIRST_COMPLETED)
+            finished, _unfinished = wait(pending, _LOOK, return_when=FIRST_COMPLETED)
             if finished:
                 return finished
             if self._is_stopped():
@@ -134,6 +137,7 @@ class Workers:
         if isinstance(error, Exception):
             return unit, error
         outcome, due = sent.result()
+        self._rendered += outcome.tally.rendered
         if self._on_due is not None:
             for instance in due:
                 self._on_due(unit.fragment, instance)
@@ -144,9 +148,13 @@ class Workers:
         waiting = list(units)
         while waiting:
             unit = waiting.pop(0)
-            with self._pool_of(1) as pool:
-                sent = self._submitted(pool, worker.packed(unit))
-                wait([sent])
+            if self._is_stopped():
+                yield unit, Outcome(is_incomplete=True)
+                continue
+            self._pool = self._pool_of(1)
+            sent = self._submitted(self._pool, worker.packed(unit))
+            self._first_finished([sent])
+            self._pool.shutdown()
             if not isinstance(sent.exception(), BrokenProcessPool):
                 yield self._outcome(unit, sent)
             elif len(unit.instances) == 1:
@@ -154,7 +162,7 @@ class Workers:
                 log_failure(
                     unit.fragment, instance, WorkerDied("the process that rendered it died")
                 )
-                yield unit, Outcome(Tally(planned=1, failed=1))
+                yield unit, Outcome(Tally(planned=int(unit.is_first), failed=1))
             else:
                 middle = len(unit.instances) // 2
                 parts = unit.instances[:middle], unit.instances[middle:]
@@ -162,4 +170,6 @@ class Workers:
 
     def _done_here(self, unit: Unit) -> Iterator[Done]:
         allowance = Allowance(self._bounds, self._left, self._is_stopped)
-        yield unit, warm(unit, allowance, self._on_due)
+        outcome = warm(unit, allowance, self._on_due)
+        self._rendered += outcome.tally.rendered
+        yield unit, outcome

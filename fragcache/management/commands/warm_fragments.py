@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from functools import partial
 from typing import Any, Final
 
+from django import db
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
@@ -111,6 +112,9 @@ class Command(BaseCommand):
                 check_items(fragments, options["items"])
         except FragcacheError as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
+        except db.Error as error:
+            said = str(error).strip()
+            raise CommandError(f"--items cannot be looked up: {said}") from error
         # Where all is rendered, the order is that of names.
         known = {} if options["time_budget"] is None else worths()
         return Plan(
@@ -212,11 +216,13 @@ def _summary(tally: Tally, *, is_dry: bool) -> str:
 
 def _what_is_left(report: Report, options: dict[str, Any]) -> str:
     """Say which bound ended the run; a limit is reached when that many are rendered."""
-    if options["limit"] is not None and report.totals.rendered >= options["limit"]:
-        return f"The limit of {options['limit']:,} renders was reached; run again for the rest."
+    limit, budget = options["limit"], options["time_budget"]
+    # Without a budget it was the limit, also where the last one that it granted was deleted.
+    if limit is not None and (budget is None or report.totals.rendered >= limit):
+        return f"The limit of {limit:,} renders was reached; run again for the rest."
     left = report.totals.left
     return (
-        f"The time budget of {options['time_budget']:g} s is used up. Left are {left:,} that are "
+        f"The time budget of {budget:g} s is used up. Left are {left:,} that are "
         "missing or stale, and what was not looked at; run again for the rest."
     )
 

@@ -49,8 +49,7 @@ class FileLock:
         for _attempt in range(_ATTEMPTS):
             descriptor = self._open(os.O_RDWR | os.O_CREAT)
             if self._flocked(descriptor, fcntl.LOCK_EX) and self._is_there(descriptor):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, holder.pack(), 0)
+                self._write(descriptor, holder)
                 self._descriptor = descriptor
                 return True
             os.close(descriptor)
@@ -93,6 +92,14 @@ class FileLock:
         except OSError as error:  # a network file system without locks
             raise self._unavailable(error) from error
         return True
+
+    def _write(self, descriptor: int, holder: Holder) -> None:
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder.pack(), 0)
+        except OSError as error:  # a full disk, or what is no file
+            os.close(descriptor)
+            raise self._unavailable(error) from error
 
     def _is_there(self, descriptor: int) -> bool:
         """Whether the path still leads to the file that was opened."""

@@ -319,6 +319,8 @@ class TestExitCodes:
             (["library.artist_card"], r"library\.artist_card\(artist\) misses 'artist'"),
             (["library.artist_card", "Nina"], "'Nina' is not a primary key of its model"),
             (["library.artist_card", "1", "size=2"], "has no parameter 'size'"),
+            (["library.artist_card", "\udcff"], r"'\\udcff' is not written in UTF-8"),
+            (["library.artist_card", "1", "size=\udcff"], "is not written in UTF-8"),
         ],
     )
     @any_cache

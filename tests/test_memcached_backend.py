@@ -64,6 +64,12 @@ def test_an_unknown_option_is_refused_with_those_there_are(memcached_address: st
         cache_at(memcached_address, serde="pickle")
 
 
+@pytest.mark.parametrize("location", ["127.0.0.1:x", ["127.0.0.1:11211", "127.0.0.1:"]])
+def test_a_location_that_is_no_address_is_refused(location: str | list[str]) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^LOCATION names '127\.0\.0\.1:x?', which is"):
+        MemcachedCache(location, {})
+
+
 def test_a_value_that_the_server_refuses_is_named_alone(memcached_address: str) -> None:
     cache = cache_at(memcached_address, max_value_bytes=2**22)
     large = {"small": b"1", "large": b"x" * 2**21, "other": b"2"}

@@ -83,6 +83,16 @@ def test_replicas_are_refused(redis_url: str, location: str | list[str]) -> None
     assert cache_at([redis_url]).set_many({"a": b"1"}) == []
 
 
+def test_a_location_that_is_no_address_is_refused_without_its_password() -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        cache_at("user:secret@127.0.0.1:6379")
+    assert str(caught.value) == (
+        "LOCATION is '127.0.0.1:6379', which is no address of a server (Redis URL must specify one "
+        "of the following schemes (redis://, rediss://, unix://)): write redis://host:port/0, "
+        "rediss://host:port/0 or unix:///path."
+    )
+
+
 def test_a_serializer_or_compressor_is_refused_by_name(redis_url: str) -> None:
     for name in ("SERIALIZER", "COMPRESSOR"):
         with pytest.raises(ImproperlyConfigured, match=rf"OPTIONS\['{name}'\] is 'x\.Y', but"):

@@ -356,7 +356,7 @@ USAGE: dict[str, tuple[list[str], str]] = {
     ),
     "items that are no UTF-8": (
         ["shop.price", "--items", "1", "\udcff"],
-        "--items: '\\udcff' is not written in UTF-8.",
+        "'\\udcff' is not written in UTF-8.",
     ),
     "a batch larger than any": (["--batch-size", "1" * 20], "is more than 2,147,483,646"),
     "more processes than are counted": (

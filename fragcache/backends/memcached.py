@@ -34,6 +34,7 @@ except ImportError as error:
         f"MemcachedCache needs pymemcache ({error}): pip install fragcache[memcached]"
     ) from error
 
+from pymemcache.client.base import normalize_server_spec
 from pymemcache.exceptions import MemcacheClientError, MemcacheServerError
 
 from fragcache.backends.memcached_client import expiry, server_error, storing, why_refused
@@ -75,6 +76,8 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
         self._dead_timeout = options.pop("dead_timeout")
         super().__init__(server, {**params, "OPTIONS": {}})
         self._client_options = options
+        for address in self.client_servers:
+            _check(address)
         self.token_copies = min(3, len(self.client_servers))
 
     @cached_property
@@ -234,3 +237,18 @@ class MemcachedCache(BulkBackend, PyMemcacheCache):
     def _raise_if_lost(self, failures: Mapping[Node, Exception]) -> None:
         if failures and self._cache.is_lost(failures):
             raise next(iter(failures.values()))
+
+
+def _check(address: Any) -> None:
+    """Refuse what is no address.
+
+    Raises:
+        ImproperlyConfigured: LOCATION names one that is none.
+    """
+    try:
+        normalize_server_spec(address)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"LOCATION names {address!r}, which is no address of a server: write host:port, "
+            "[::1]:port or unix:/path."
+        ) from error

@@ -25,6 +25,7 @@ from fragcache.backends.questions import ask_all
 
 try:
     import django_redis.cache  # type: ignore[import-untyped]
+    from redis.connection import parse_url
     from redis.exceptions import (
         BusyLoadingError,
         MaxConnectionsError,
@@ -246,6 +247,14 @@ def _check(server: Any, options: Mapping[str, Any]) -> None:
             "and a replica may not have heard of an invalidation yet. Name the primary alone; "
             "SENTINELS in OPTIONS, or RedisClusterCache, find it when it changes."
         )
+    try:
+        parse_url(urls[0])  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        shown = urls[0].rpartition("@")[2]  # without a password
+        raise ImproperlyConfigured(
+            f"LOCATION is {shown!r}, which is no address of a server ({error}): write "
+            "redis://host:port/0, rediss://host:port/0 or unix:///path."
+        ) from error
     if "is_master" in parse_qs(urlsplit(urls[0]).query):
         raise ImproperlyConfigured(
             "LOCATION says is_master, but fragments are read from the primary alone: a replica "

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from fragcache.exceptions import InvalidArguments
+
 
 def arguments_of(texts: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
-    """Return arguments by position, and those that are given as ``name=value``."""
+    """Return arguments by position, and those that are given as ``name=value``.
+
+    Raises:
+        InvalidArguments: one is not written in UTF-8.
+    """
+    check_encoding(texts)
     pairs = [text.partition("=") for text in texts]
     args = [value_of("".join(pair)) for pair in pairs if not _is_named(pair)]
     return args, {pair[0]: value_of(pair[2]) for pair in pairs if _is_named(pair)}
+
+
+def check_encoding(texts: Iterable[str]) -> None:
+    """Refuse bytes of the shell that are no text: no key, and no database, takes them.
+
+    Raises:
+        InvalidArguments: one is not written in UTF-8.
+    """
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidArguments(f"{text!r} is not written in UTF-8.") from error
 
 
 def value_of(text: str) -> Any:

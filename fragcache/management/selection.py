@@ -10,6 +10,7 @@ from django.conf import settings
 from fragcache import axes, registry
 from fragcache.declarations import Fragment
 from fragcache.exceptions import InvalidArguments, UnknownFragment
+from fragcache.management.arguments import check_encoding
 from fragcache.suggestions import did_you_mean
 from fragcache.warming.batches import batches
 from fragcache.warming.plan import BATCH_SIZE
@@ -108,11 +109,7 @@ def check_items(fragments: Sequence[Fragment], items: Sequence[str]) -> None:
     [fragment] = fragments
     if fragment.items is None:
         raise InvalidArguments(f"--items: {fragment.name} has none.")
-    for item in items:
-        try:
-            item.encode()
-        except UnicodeEncodeError as error:  # bytes of the shell, which no database takes
-            raise InvalidArguments(f"--items: {item!r} is not written in UTF-8.") from error
+    check_encoding(items)
     parameters = fragment.parameters
     found = {
         str(parameters.canonical(instance.arguments)[0])

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 
 from fragcache import invalidation, registry
 from fragcache.exceptions import InvalidArguments
-from fragcache.management.arguments import arguments_of, value_of
+from fragcache.management.arguments import arguments_of, check_encoding, value_of
 from fragcache.management.listing import described_blocks, known_since
 from fragcache.management.options import add_verbosity
 from fragcache.management.selection import check_alias
@@ -85,6 +85,7 @@ def _of_block(options: dict[str, Any]) -> str:
     if options["all"]:
         invalidation.invalidate_all_template_fragments(name, using=using)
         return f"all blocks {name!r}"
+    check_encoding(options["arguments"])
     values = [value_of(text) for text in options["arguments"]]
     invalidation.invalidate_template_fragment(name, values, using=using)
     return f"the blocks {name!r} that vary on {', '.join(map(repr, values)) or 'nothing'}"

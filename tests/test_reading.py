@@ -540,3 +540,25 @@ def test_what_an_object_carries_unsaved_names_no_entry(
 
     assert get_fragment("library.shelf", Shelf.objects.get()) == "new"
     assert happened(Event.STORED) == 1
+
+
+def test_fields_that_cannot_be_compared_are_told_by_the_version(
+    declare: Any, templates: Any
+) -> None:
+    """Arrays answer a comparison with an array, which is neither true nor false."""
+
+    class Vector:
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("ambiguous")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    templates({"shelf.html": "{{ shelf.label }}"})
+    about = {"items": Shelf.objects.all, "version": lambda shelf: shelf.revision}
+    declare("shelf.html", name="library.shelf", **about)(lambda shelf: {"shelf": shelf})
+    Shelf.objects.create(number=3, label="kept")
+    shelf = Shelf.objects.get()
+    shelf.label = Vector()
+
+    assert get_fragment("library.shelf", shelf) == "kept"
+    assert happened(Event.STORED) == 1

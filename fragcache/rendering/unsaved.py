@@ -19,8 +19,8 @@ from fragcache.events import Event
 from fragcache.keys import encode_version
 from fragcache.versions import Version
 
-#: A row with further arguments, the object that was given for it, and the version of that.
-_Compared = tuple[tuple[Any, ...], Model, str]
+#: A row with further arguments, and the version of the object that was given for it.
+_Compared = tuple[tuple[Any, ...], str]
 
 
 def unsaved_among(
@@ -33,15 +33,20 @@ def unsaved_among(
     if not carried or fragment.item_model is None or not fragment.is_versioned:
         return frozenset()
     known = [one for one in zip(given, loaded, carried, strict=True) if one[1] is not None]
+    names = _columns(fragment, fragment.item_model)
     compared = {
-        position: (row, arguments[0], version.encoded)
+        position: (row, version.encoded)
         for position, (arguments, row, version) in enumerate(known)
         if row and version and isinstance(arguments[0], Model)
+        # Optimisation: most are as their rows.
+        if not (names and _are_same(names, row[0].__dict__, arguments[0].__dict__))
     }
+    if not compared:
+        return frozenset()
     found = {
         position
         for position, value in _of_rows(fragment, compared).items()
-        if value is not MISSING and encode_version(value) != compared[position][2]
+        if value is not MISSING and encode_version(value) != compared[position][1]
     }
     if found:
         tell(
@@ -55,21 +60,27 @@ def unsaved_among(
     return found
 
 
-def _of_rows(fragment: Fragment, compared: Mapping[int, _Compared]) -> dict[int, Any]:
-    """Return the versions that rows have, as far as they may be others."""
+def _columns(fragment: Fragment, model: type[Model]) -> Sequence[str]:
+    """Return what no version changes without; nothing where that is in other rows as well."""
     paths = fragment.version_paths
-    if paths is not None:
-        return {at: versions.loaded(row[0], paths) for at, (row, _given, _one) in compared.items()}
-    # Optimisation: of what is the same, so is the version.
-    changed = {
-        position: row
-        for position, (row, given, _one) in compared.items()
-        if not _fields(row[0]).items() >= _fields(given).items()
-    }
-    values = fragment.get_versions(list(changed.values())) if changed else []
-    return dict(zip(changed, values, strict=True))
+    if paths is None:
+        return [field.attname for field in model._meta.concrete_fields]
+    return () if any("__" in path for path in paths) else paths
 
 
-def _fields(row: Model) -> dict[str, Any]:
-    names = (field.attname for field in row._meta.concrete_fields)
-    return {name: row.__dict__[name] for name in names if name in row.__dict__}
+def _are_same(names: Sequence[str], row: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    known = [name for name in names if name in given]
+    try:
+        return [row.get(name, MISSING) for name in known] == [given[name] for name in known]
+    except Exception:  # noqa: BLE001 - of what cannot be compared, such as arrays, the version tells
+        return False
+
+
+def _of_rows(fragment: Fragment, compared: Mapping[int, _Compared]) -> dict[int, Any]:
+    """Return the versions that rows have, as far as they are told."""
+    rows = [row for row, _encoded in compared.values()]
+    if fragment.version_paths is None:
+        values = fragment.get_versions(rows)
+    else:
+        values = [versions.loaded(row[0], fragment.version_paths) for row in rows]
+    return dict(zip(compared, values, strict=True))

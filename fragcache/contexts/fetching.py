@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,10 +34,8 @@ from fragcache.keys import FORMAT
 from fragcache.page import Page
 from fragcache.reading.api import RAISE
 from fragcache.reading.batch import Batch
-from fragcache.reading.resolving import Reference, find, unpublished
+from fragcache.reading.resolving import Reference, find, tell_of_misfit, unpublished
 from fragcache.store import store
-
-logger = logging.getLogger("fragcache")
 
 _KEY: Final = re.compile(rf"{FORMAT}:[!-~]{{1,200}}")
 
@@ -193,9 +190,7 @@ def _of_instance(
         if not fragment.is_remote or default is RAISE or settings.DEBUG:
             raise
         # A new release of the source must not be an outage of the target.
-        message = "%s is declared otherwise by the source than this site expects: %s."
-        degrade(Event.ABSENT, name, "misfit", message, name, type(error).__name__)
-        logger.debug("%s was asked for by other arguments.", name, exc_info=error)
+        tell_of_misfit(fragment, error)
         found = None
     return found, missing
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -23,13 +22,11 @@ from fragcache.exceptions import InvalidArguments, UnknownAxis
 from fragcache.holed import Holed
 from fragcache.reading.batch import Batch
 from fragcache.reading.pipeline import read
-from fragcache.reading.resolving import Reference, find, unpublished
+from fragcache.reading.resolving import Reference, find, tell_of_misfit, unpublished
 from fragcache.reading.traced import read_traced
 from fragcache.rendering import showing
 from fragcache.store import store
 from fragcache.tracing import recording
-
-logger = logging.getLogger("fragcache")
 
 
 class _Raise:
@@ -96,9 +93,7 @@ def get_fragments(
         if not fragment.is_remote or default is RAISE or settings.DEBUG:
             raise
         # A new release of the source must not be an outage of the target.
-        message = "%s is declared otherwise by the source than this site expects: %s."
-        degrade(Event.ABSENT, fragment.name, "misfit", message, fragment.name, type(error).__name__)
-        logger.debug("%s was asked for by other arguments.", fragment.name, exc_info=error)
+        tell_of_misfit(fragment, error)
         found = [None] * len(wanted)
     if Holed in set(map(type, found)):
         context = functools.cache(page_context or functools.partial(showing.context_of, request))

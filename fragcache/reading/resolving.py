@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from fragcache import manifest, registry
+from fragcache.counters import degrade
 from fragcache.declarations import Fragment
+from fragcache.events import Event
 from fragcache.exceptions import FragmentMissing
 from fragcache.guard import reading
 from fragcache.store import store
@@ -35,6 +37,14 @@ def resolve(f: Reference, using: str | None = None) -> Fragment | None:
     if published is None and cache.is_writable:
         raise registry.unknown(f)
     return published
+
+
+def tell_of_misfit(fragment: Fragment, error: Exception) -> None:
+    """Count that a published fragment was asked for by what does not fit; DEBUG raises instead."""
+    name = fragment.name
+    # Without its text, which has the arguments.
+    message = "%s is declared otherwise by the source than this site expects: %s."
+    degrade(Event.ABSENT, name, "misfit", message, name, type(error).__name__)
 
 
 def _declared(f: Reference) -> Fragment | None:

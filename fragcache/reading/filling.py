@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
-from functools import partial
 from typing import Final
 
 from fragcache import slots as places
@@ -79,10 +78,15 @@ def _outputs(
     carried: Sequence[Version | None] = (),
 ) -> list[Output | None]:
     arguments = [instance.arguments for instance in instances]
-    render = partial(render_many, versions_from=versions_from, carried=carried)
     with activated(batch.axis_values):
         try:
-            return render(batch.fragment, arguments, fresh=fresh)
+            return render_many(
+                batch.fragment,
+                arguments,
+                fresh=fresh,
+                versions_from=versions_from,
+                carried=carried,
+            )
         except Exception:
             count_error(batch)
             raise
